@@ -1,0 +1,72 @@
+# Fairlead's commands. CI runs these same targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests
+SERVICES := gateway preprocessing inference monitoring
+
+##@ Run
+.PHONY: up down logs
+up: $(VENV)/.serve ## Start everything, send one picture through it, stay (DETACH=1: return)
+	$(BIN)/python -m local_stack up $(if $(DETACH),--detach)
+
+down: $(VENV)/.serve ## Stop what make up DETACH=1 started
+	$(BIN)/python -m local_stack down
+
+logs: $(VENV)/.serve ## Follow the logs of all services
+	$(BIN)/python -m local_stack logs
+
+##@ Test
+.PHONY: test check format
+test: setup ## Every test that needs neither root nor a cluster
+	tools/test
+
+check: setup ## Format, lint, types, protos, workflows, spelling
+	tools/check
+
+format: setup ## Rewrite the sources in the house format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+##@ Measure
+.PHONY: load bench
+PROFILE ?= smoke
+load: setup ## Locust against a running stack, judged by loadtests/slo.yaml (PROFILE=smoke)
+	$(BIN)/python -m loadtests run --profile $(PROFILE)
+
+bench: setup ## Side-by-side measurements into loadtests/bench/results.md
+	loadtests/bench/run
+
+##@ Change
+.PHONY: setup proto train lock
+setup: $(VENV)/.dev ## Install everything that development needs into .venv
+
+proto: setup ## Regenerate the typed stubs from proto/
+	$(BIN)/python proto/generate.py
+
+train: setup ## Train digits, write its model package and release record
+	$(BIN)/python -m training --out models
+
+lock: $(UV) ## Resolve requirements/ anew from the pyproject files
+	tools/lock
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV): requirements/bootstrap.txt
+	$(PYTHON) tools/make_venv.py $(VENV) requirements/bootstrap.txt
+
+$(VENV)/.serve: $(UV) $(SERVICES:%=requirements/%.txt) $(MEMBERS:%=%/pyproject.toml)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes $(SERVICES:%=-r requirements/%.txt)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.serve requirements/all.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.txt
+	touch $@

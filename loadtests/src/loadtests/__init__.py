@@ -1,0 +1,1 @@
+"""Locust users, load profiles, SLO thresholds and benchmarks."""

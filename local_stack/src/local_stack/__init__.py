@@ -1,0 +1,1 @@
+"""Runs the services on one machine as real processes."""

@@ -1,0 +1,1 @@
+"""The only door: REST, gRPC and the Open Inference Protocol."""

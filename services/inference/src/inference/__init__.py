@@ -1,0 +1,1 @@
+"""Launches NVIDIA Triton with a pinned, verified model package."""

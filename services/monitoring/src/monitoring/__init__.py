@@ -1,0 +1,1 @@
+"""Records predictions and feedback, computes quality."""

@@ -1,0 +1,1 @@
+"""Image bytes to tensors, versioned by a feature-spec digest."""

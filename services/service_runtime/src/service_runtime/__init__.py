@@ -1,0 +1,1 @@
+"""What every Fairlead service shares."""

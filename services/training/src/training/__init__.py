@@ -1,0 +1,1 @@
+"""Digits dataset to a calibrated ONNX model package."""
