@@ -1,0 +1,63 @@
+"""A bounded number in flight, a bounded queue before it, and a refusal at once beyond."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service_runtime.deadlines import Deadline
+from service_runtime.errors import DeadlineExceeded, Overloaded
+
+
+class AdmissionGate:
+    """Admit at most `max_in_flight` at a time; `max_queued` more wait their turn, in order."""
+
+    def __init__(self, max_in_flight: int, max_queued: int, *, retry_after: float = 1.0) -> None:
+        self._free = max_in_flight
+        self._max_queued = max_queued
+        self._retry_after = retry_after
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def queued(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
+    @asynccontextmanager
+    async def admit(self, deadline: Deadline, *, stage: str = "queue") -> AsyncIterator[None]:
+        """Hold a place; raises Overloaded at once when the queue is full."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._queue(deadline, stage)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _queue(self, deadline: Deadline, stage: str) -> None:
+        if len(self._waiting) >= self._max_queued:
+            raise Overloaded(
+                "Too many requests at once; nothing was started. Retry later.", retry_after=self._retry_after
+            )
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(deadline.check(stage)):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._release()  # the place was handed over in the moment the waiter gave up
+            else:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceeded(stage) from error
+            raise
+
+    def _release(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,40 @@
+"""RFC 9457 problem details: every HTTP error body, with the fields OIP clients read."""
+
+import math
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service_runtime.errors import INTERNAL_MESSAGE, ServiceError
+from service_runtime.tracing import current_span
+
+log = structlog.get_logger()
+
+
+def problem_response(error: ServiceError, *, instance: str) -> Response:
+    """Return the HTTP answer for an error that may be shown."""
+    span = current_span()
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": error.code.name.replace("_", " ").capitalize(),
+        "status": error.http_status,
+        "detail": error.message,
+        "instance": instance,
+        "error": error.message,  # what Open Inference Protocol clients read
+        "code": error.code.name,
+        "trace_id": span.trace_id if span else "",
+        "retryable": error.retryable,
+        "violations": [{"field": v.field, "description": v.description} for v in error.violations],
+    }
+    headers = {} if error.retry_after is None else {"retry-after": str(max(1, math.ceil(error.retry_after)))}
+    return Response(orjson.dumps(body), error.http_status, headers, "application/problem+json")
+
+
+async def handle_error(request: Request, error: Exception) -> Response:
+    """Map any exception to a problem: the one handler of a Starlette or FastAPI app."""
+    if isinstance(error, ServiceError):
+        return problem_response(error, instance=request.url.path)
+    log.error("http.request_failed", path=request.url.path, exc_info=error)
+    return problem_response(ServiceError(INTERNAL_MESSAGE), instance=request.url.path)

@@ -1,0 +1,112 @@
+"""The life of a service process: start, serve, drain on SIGTERM, stop in reverse order, exit 0."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+import uvloop
+
+from service_runtime.http_server import HttpServer
+from service_runtime.logging import configure_logging
+from service_runtime.operations import BuildInfo, create_operations_app
+from service_runtime.readiness import Readiness
+from service_runtime.settings import ServiceSettings
+from service_runtime.tracing import configure_tracing, flush_tracing
+
+log = structlog.get_logger()
+
+
+class Process:
+    """What a service may ask of the process that it runs in."""
+
+    def __init__(self) -> None:
+        self.readiness = Readiness()
+        self.build_info: BuildInfo = dict
+        self._stop = asyncio.Event()
+        self._failure: str | None = None
+        self._on_drain: list[Callable[[], object]] = []
+
+    def _build_info(self) -> Mapping[str, object]:
+        return self.build_info()  # looked up late: the service sets it while it starts
+
+    def on_drain(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when draining begins, before the drain delay."""
+        self._on_drain.append(callback)
+
+    def fail(self, reason: str) -> None:
+        """Stop in order and exit 1: something this process cannot live without is gone."""
+        self._failure = self._failure or reason
+        self._stop.set()
+
+    async def serve(self, service: AbstractAsyncContextManager[None], settings: ServiceSettings) -> int:
+        """Run `service` until a signal or a failure; return the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        operations = HttpServer(
+            create_operations_app(settings, self.readiness, build_info=self._build_info),
+            host=settings.operations_host,
+            port=settings.operations_port,
+            grace=1,
+        )
+        async with operations:
+            log.info("process.listening", operations_port=operations.port)
+            await self._until_stopped(service, settings)
+        if self._failure:
+            log.error("process.failed", reason=self._failure)
+            return 1
+        log.info("process.stopped")
+        return 0
+
+    async def _until_stopped(self, service: AbstractAsyncContextManager[None], settings: ServiceSettings) -> None:
+        stopping = asyncio.create_task(self._stop.wait())
+        serving = asyncio.create_task(self._hold(service, settings))
+        # A signal during a slow start must not wait for the start to end.
+        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done() and not self.readiness.started:
+            serving.cancel()
+        try:
+            await serving
+        except asyncio.CancelledError:
+            log.info("process.start_interrupted")
+        finally:
+            stopping.cancel()
+
+    async def _hold(self, service: AbstractAsyncContextManager[None], settings: ServiceSettings) -> None:
+        async with service:
+            self.readiness.started = True
+            log.info("process.started")
+            await self._stop.wait()
+            self.readiness.draining = True
+            log.info("process.draining", drain_delay=settings.drain_delay, grace=settings.grace)
+            for callback in self._on_drain:
+                callback()
+            if not self._failure:
+                await asyncio.sleep(settings.drain_delay)
+
+
+def run(
+    name: str,
+    settings: ServiceSettings,
+    service: Callable[[Process], AbstractAsyncContextManager[None]],
+    *,
+    version: str,
+) -> None:
+    """Configure logs and traces, run `service(process)` and exit with its code."""
+    configure_logging(name, level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(name, endpoint=settings.otlp_endpoint, version=version)
+    sys.exit(uvloop.run(_main(settings, service)))
+
+
+async def _main(settings: ServiceSettings, service: Callable[[Process], AbstractAsyncContextManager[None]]) -> int:
+    process = Process()
+    try:
+        return await process.serve(service(process), settings)
+    except OSError as error:
+        log.error("process.start_failed", reason=error.strerror or str(error))  # noqa: TRY400 - a taken port needs no stack
+        return 1
+    finally:
+        flush_tracing()

@@ -1,0 +1,41 @@
+"""What the settings of every service have in common."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = float
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of a service, read once from the environment; subclasses set the prefix."""
+
+    model_config = SettingsConfigDict(frozen=True, use_attribute_docstrings=True, extra="forbid")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is logged."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal and JSON elsewhere."""
+
+    otlp_endpoint: str = ""
+    """OTLP gRPC endpoint for traces, as in `http://127.0.0.1:4317`; empty: no spans leave."""
+
+    operations_host: str = "127.0.0.1"
+    """Address that the operations port binds."""
+
+    operations_port: int = Field(default=9090, ge=0, le=65535)
+    """Port of /livez, /readyz, /metrics, /buildz and /configz; 0: any free one."""
+
+    drain_delay: Seconds = Field(default=0.0, ge=0)
+    """Seconds to keep serving after SIGTERM while load balancers learn of it."""
+
+    grace: Seconds = Field(default=10.0, ge=0)
+    """Seconds that requests in flight have to finish."""
+
+    reflection: bool = True
+    """Serve gRPC reflection."""
+
+    git_commit: str = "unknown"
+    """Commit that this build was made from, shown by /buildz."""
