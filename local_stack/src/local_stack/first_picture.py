@@ -1,0 +1,90 @@
+"""One picture through the whole chain, over REST and over gRPC, and its answer for a person."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from fairlead.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+
+PICTURE = Path(__file__).parent / "seven.png"
+_MODEL = "digits"
+_TIMEOUT_SECONDS = 20
+_SIDE = 8
+_FULL = 16
+_SHADES = " ░▒▓█"
+
+
+class NoAnswer(Exception):
+    """The chain is up and yet did not answer; the message is the gateway's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person wants to know of a prediction."""
+
+    label: str
+    confidence: float
+    version: str
+    digest: str
+    total_ms: float
+    preprocessing_ms: float
+    inference_ms: float
+    trace_id: str
+    features: Sequence[float]
+
+
+def ask_rest(url: str) -> Answer:
+    """POST the picture to the native API."""
+    request = urllib.request.Request(  # noqa: S310 - our own address
+        f"{url}/v1/models/{_MODEL}:predict", data=PICTURE.read_bytes(), headers={"content-type": "image/png"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            body = json.load(response)
+    except urllib.error.HTTPError as error:
+        raise NoAnswer(f"REST answered {error.code}: {error.read().decode(errors='replace')}") from error
+    timings = body["timings_ms"]
+    return Answer(
+        label=body["label"],
+        confidence=body["confidence"],
+        version=body["model"]["version"],
+        digest=body["model"]["digest"],
+        total_ms=timings["total"],
+        preprocessing_ms=timings["preprocessing"],
+        inference_ms=timings["inference"],
+        trace_id=body["trace_id"],
+        features=body["features"],
+    )
+
+
+def ask_grpc(address: str) -> Answer:
+    """Send the picture to fairlead.gateway.v1.PredictionService/Predict."""
+    request = gateway_pb2.PredictRequest(model=_MODEL, image=PICTURE.read_bytes())
+    with grpc.insecure_channel(address) as channel:
+        try:
+            response = gateway_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=_TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            raise NoAnswer(f"gRPC answered {error}") from error
+    prediction = response.prediction
+    timings = prediction.timings
+    return Answer(
+        label=prediction.label,
+        confidence=prediction.confidence,
+        version=prediction.model.version,
+        digest=prediction.model.digest,
+        total_ms=timings.total_ms,
+        preprocessing_ms=timings.preprocessing_ms,
+        inference_ms=timings.inference_ms,
+        trace_id=prediction.trace_id,
+        features=prediction.features,
+    )
+
+
+def shades(features: Sequence[float]) -> list[str]:
+    """Return the eight lines of what the model saw, two characters per count of 0 to 16."""
+    marks = [_SHADES[round(value / _FULL * (len(_SHADES) - 1))] * 2 for value in features]
+    return ["".join(marks[row * _SIDE : (row + 1) * _SIDE]) for row in range(_SIDE)]

@@ -1,0 +1,72 @@
+"""Port numbers: the fixed ones of a laptop, free ones for tests, and who holds a taken one."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from local_stack.services import SERVICES, Ports
+
+_LISTEN = "0A"
+
+
+class PortsTaken(Exception):
+    """Somebody else listens on ports that the stack needs; the message says who and what to do."""
+
+
+def laptop_ports(offset: int) -> Ports:
+    """Return the documented ports, moved by `offset`; raises PortsTaken."""
+    ports = {spec.name: {purpose: number + offset for purpose, number in spec.ports.items()} for spec in SERVICES}
+    taken = [
+        f"  {number} ({service} {purpose}) is held by {holder_of(number)}"
+        for service, numbers in ports.items()
+        for purpose, number in numbers.items()
+        if not _is_free(number)
+    ]
+    if taken:
+        hint = f"Stop what holds them, or move every port: FAIRLEAD_PORT_OFFSET={offset + 1000} make up"
+        raise PortsTaken("\n".join(["These ports are taken:", *taken, hint]))
+    return ports
+
+
+def free_ports() -> Ports:
+    """Return ports that nobody uses now."""
+    with ExitStack() as held:  # all held at once, so that no number is given twice
+        return {spec.name: {purpose: _free_port(held) for purpose in spec.ports} for spec in SERVICES}
+
+
+def holder_of(port: int) -> str:
+    """Name the process that listens on `port`, as far as this user may see."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(descriptor.readlink()) in sockets:
+                process = descriptor.parents[1]
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:  # closed meanwhile
+            continue
+    return "another user's process"
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        rows = table.read_text().splitlines()[1:] if table.exists() else []
+        for fields in map(str.split, rows):
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port(held: ExitStack) -> int:
+    probe = held.enter_context(socket.socket())
+    probe.bind(("127.0.0.1", 0))
+    return int(probe.getsockname()[1])
