@@ -1,13 +1,17 @@
 """Port numbers: the fixed ones of a laptop, free ones for tests, and who holds a taken one."""
 
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 from local_stack.services import SERVICES, Ports
 
 _LISTEN = "0A"
+_FIRST_FREE = 20_000
+_SLOTS = 97
+_SLOT_SIZE = 120
 
 
 class PortsTaken(Exception):
@@ -30,9 +34,8 @@ def laptop_ports(offset: int) -> Ports:
 
 
 def free_ports() -> Ports:
-    """Return ports that nobody uses now."""
-    with ExitStack() as held:  # all held at once, so that no number is given twice
-        return {spec.name: {purpose: _free_port(held) for purpose in spec.ports} for spec in SERVICES}
+    """Return ports that nobody uses now, different in every call and in every process that runs beside this one."""
+    return {spec.name: {purpose: next(_free_numbers) for purpose in spec.ports} for spec in SERVICES}
 
 
 def holder_of(port: int) -> str:
@@ -66,7 +69,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port(held: ExitStack) -> int:
-    probe = held.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", 0))
-    return int(probe.getsockname()[1])
+def _numbers_of_this_process() -> Iterator[int]:
+    # Below the range that the kernel takes for connect(): a number from there could be gone before its service binds.
+    for number in count(_FIRST_FREE + os.getpid() % _SLOTS * _SLOT_SIZE):
+        if _is_free(number):
+            yield number
+
+
+_free_numbers = _numbers_of_this_process()

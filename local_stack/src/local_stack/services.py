@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_stack.settings import ROOT
+
 Ports = Mapping[str, Mapping[str, int]]
 """Port numbers by service and purpose."""
 
@@ -36,9 +38,12 @@ def _preprocessing(ports: Ports, _data: Path) -> dict[str, str]:
     return {"grpc_address": _address(ports["preprocessing"]["grpc"])}
 
 
-def _inference(ports: Ports, _data: Path) -> dict[str, str]:
+def _inference(ports: Ports, data: Path) -> dict[str, str]:
     own = ports["inference"]
     return {
+        "models": str(ROOT / "models"),
+        "triton_requirements": str(ROOT / "requirements" / "triton.txt"),
+        "work": str(data / "model_repository"),
         "triton_http_port": str(own["triton_http"]),
         "triton_grpc_port": str(own["triton_grpc"]),
         "triton_metrics_port": str(own["triton_metrics"]),
