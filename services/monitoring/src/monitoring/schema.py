@@ -1,0 +1,60 @@
+"""The tables, and how an older file becomes a current one (PRAGMA user_version counts the steps)."""
+
+import sqlite3
+
+_FIRST = (
+    """CREATE TABLE models (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL,
+        UNIQUE (name, digest, version)
+    ) STRICT""",
+    """CREATE TABLE feature_specs (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)
+    ) STRICT""",
+    # Times are microseconds since 1970, numbers are little-endian float32. `actual` repeats the feedback's label so
+    # that quality over a window is one pass over one index; both change in one transaction.
+    """CREATE TABLE predictions (
+        id BLOB PRIMARY KEY, made_at INTEGER NOT NULL, model_id INTEGER NOT NULL, label TEXT NOT NULL,
+        confidence REAL, actual TEXT, spec_id INTEGER NOT NULL, caller_kind INTEGER NOT NULL, trace_id BLOB,
+        preprocessing_us INTEGER NOT NULL, inference_us INTEGER NOT NULL, total_us INTEGER NOT NULL,
+        probabilities BLOB NOT NULL, features BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX predictions_by_time ON predictions (made_at, model_id)",
+    """CREATE INDEX judged_by_time ON predictions (made_at, model_id, label, actual, confidence)
+        WHERE actual IS NOT NULL""",
+    # `waiting` marks feedback whose prediction has not come.
+    """CREATE TABLE feedback (
+        prediction_id BLOB PRIMARY KEY, label TEXT NOT NULL, source TEXT NOT NULL, given_at INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, waiting INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX feedback_waiting ON feedback (received_at) WHERE waiting = 1",
+    # Counts per minute, so that a month of traffic draws as fast as an hour; old minutes merge into their hour.
+    """CREATE TABLE traffic (
+        minute INTEGER NOT NULL, model_id INTEGER NOT NULL, label TEXT NOT NULL, predictions INTEGER NOT NULL,
+        PRIMARY KEY (minute, model_id, label)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE latency (
+        minute INTEGER NOT NULL, model_id INTEGER NOT NULL, stage INTEGER NOT NULL, bucket INTEGER NOT NULL,
+        predictions INTEGER NOT NULL, PRIMARY KEY (minute, model_id, stage, bucket)
+    ) STRICT, WITHOUT ROWID""",
+    # Written only to learn whether the disk takes bytes again.
+    "CREATE TABLE probe (bytes BLOB NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+
+
+class SchemaTooNew(Exception):
+    """The file was written by a later release than this one."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each step in a transaction of its own."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise SchemaTooNew(f"schema {version} is newer than {len(MIGRATIONS)}, the newest that this release knows")
+    for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
