@@ -12,7 +12,8 @@ def main() -> None:
     folder, requirements = Path(sys.argv[1]), sys.argv[2]
     if sys.version_info < MINIMUM:
         wanted = ".".join(map(str, MINIMUM))
-        sys.exit(f"Fairlead needs Python {wanted} or newer; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python{wanted}")
+        found = f"{sys.executable} is {sys.version.split()[0]}"
+        sys.exit(f"Fairlead needs Python {wanted} or newer; {found}. Try: make PYTHON=python{wanted}")
     if subprocess.call([sys.executable, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL):
         sys.exit("This Python cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv")
     print(f"Making {folder} with {sys.executable}")

@@ -4,20 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from local_stack.eventually import eventually
 from local_stack.service_process import ServiceDied, ServiceProcess
 
 StartTiny = Callable[..., ServiceProcess]
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen within 5 s"
 
 
 def child_of(service: ServiceProcess) -> int:
@@ -89,7 +83,7 @@ def test_a_killed_supervisor_leaves_no_service_behind(tiny: StartTiny, tmp_path:
     template = tiny()
     template.kill()
     (tmp_path / "supervisor.py").write_text(
-        "import os, time\n"
+        "import os, signal\n"
         "from pathlib import Path\n"
         "from local_stack.service_process import ServiceProcess\n"
         f"service = ServiceProcess('tiny', environment=dict(os.environ), operations_port={template.operations_port},"
@@ -97,7 +91,7 @@ def test_a_killed_supervisor_leaves_no_service_behind(tiny: StartTiny, tmp_path:
         "service.start()\n"
         "service.wait_ready(5)\n"
         "print(service.pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "signal.pause()\n"
     )
     supervisor = subprocess.Popen(
         [sys.executable, str(tmp_path / "supervisor.py")], env=template.environment, stdout=subprocess.PIPE

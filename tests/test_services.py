@@ -1,0 +1,64 @@
+"""What each service says of itself in README.md and service.yaml is true."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from local_stack.services import SERVICES
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = [spec.name for spec in SERVICES]
+KEYS = {"name", "owner", "ports", "calls", "called_by", "slo", "gpu"}
+
+
+@cache
+def settings_tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("settings_tables", ROOT / "tools" / "settings_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def declaration(service: str) -> Any:
+    return yaml.safe_load((ROOT / "services" / service / "service.yaml").read_text())
+
+
+@pytest.mark.requirement("REPO-001")
+@pytest.mark.parametrize("service", NAMES)
+def test_the_readme_lists_every_setting_with_its_default(service: str) -> None:
+    """Mend it with: .venv/bin/python tools/settings_tables.py"""
+    readme = (ROOT / "services" / service / "README.md").read_text()
+    assert settings_tables().table(service) in readme
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_service_yaml_is_complete(service: str) -> None:
+    declared = declaration(service)
+    assert set(declared) == KEYS
+    assert declared["name"] == service
+    assert all(set(port) == {"name", "port", "protocol"} for port in declared["ports"])
+
+
+@pytest.mark.parametrize("spec", SERVICES, ids=NAMES)
+def test_the_declared_ports_are_those_of_the_laptop(spec: Any) -> None:
+    declared = {port["port"] for port in declaration(spec.name)["ports"]}
+    assert declared == set(spec.ports.values())
+
+
+@pytest.mark.requirement("REPO-002")
+def test_the_call_graph_is_declared_alike_from_both_ends() -> None:
+    forward = {(caller, callee) for caller in NAMES for callee in declaration(caller)["calls"]}
+    backward = {(caller, callee) for callee in NAMES for caller in declaration(callee)["called_by"] if caller in NAMES}
+    assert forward == backward
+
+
+def test_services_are_listed_after_those_they_call() -> None:
+    for position, caller in enumerate(NAMES):
+        assert set(declaration(caller)["calls"]) <= set(NAMES[:position])
