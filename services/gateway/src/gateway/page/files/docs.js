@@ -1,0 +1,111 @@
+// Shows /openapi.json to a person: what can be called, with what, and what comes back.
+
+const METHODS = ["get", "post", "put", "patch", "delete"];
+
+function make(tag, attributes = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), attributes);
+  node.append(...children);
+  return node;
+}
+
+class Docs {
+  #document;
+
+  constructor(openapi) {
+    this.#document = openapi;
+  }
+
+  render() {
+    const { info } = this.#document;
+    const intro = (info.description ?? "").split("\n\n").map((text) => make("p", {}, text));
+    return [make("h1", {}, info.title), ...intro, ...this.#groups()];
+  }
+
+  #groups() {
+    const groups = new Map((this.#document.tags ?? []).map((tag) => [tag.name, { ...tag, operations: [] }]));
+    for (const [path, item] of Object.entries(this.#document.paths)) {
+      for (const method of METHODS.filter((name) => item[name])) {
+        const operation = item[method];
+        const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])];
+        const tag = operation.tags?.[0] ?? "other";
+        if (!groups.has(tag)) groups.set(tag, { name: tag, operations: [] });
+        groups.get(tag).operations.push(this.#operation(method, path, operation, parameters));
+      }
+    }
+    return [...groups.values()].filter((group) => group.operations.length > 0).flatMap(({ name, description, operations }) => [
+      make("h2", {}, name),
+      make("p", { className: "soft" }, description ?? ""),
+      ...operations,
+    ]);
+  }
+
+  #operation(method, path, operation, parameters) {
+    const summary = make(
+      "summary",
+      {},
+      make("code", { className: "method" }, method.toUpperCase()),
+      make("code", { className: "path" }, path),
+      make("span", { className: "soft" }, operation.summary ?? ""),
+    );
+    const body = make("div", { className: "body" }, make("p", {}, operation.description ?? ""));
+    if (parameters.length > 0) body.append(make("h3", {}, "Parameters"), this.#parameters(parameters));
+    if (operation.requestBody) body.append(make("h3", {}, "Body"), ...this.#content(operation.requestBody));
+    for (const [status, response] of Object.entries(operation.responses)) {
+      const resolved = this.#resolve(response);
+      body.append(make("h3", {}, `${status} ${resolved.description}`));
+      if (status.startsWith("2")) body.append(...this.#content(resolved));
+    }
+    return make("details", {}, summary, body);
+  }
+
+  #parameters(parameters) {
+    const rows = parameters.map((reference) => {
+      const parameter = this.#resolve(reference);
+      const name = make("td", {}, make("code", {}, parameter.name));
+      return make("tr", {}, name, make("td", {}, `${parameter.in}${parameter.required ? ", required" : ""}`), make("td", {}, parameter.description ?? ""));
+    });
+    return make("table", {}, make("tbody", {}, ...rows));
+  }
+
+  #content(holder) {
+    return Object.entries(this.#resolve(holder).content ?? {}).flatMap(([mediaType, media]) => {
+      const title = make("p", {}, make("code", {}, mediaType));
+      if (!mediaType.endsWith("json")) return [title];
+      const example = media.example ?? this.#example(media.schema ?? {});
+      return [title, make("pre", {}, make("code", {}, JSON.stringify(example, null, 2)))];
+    });
+  }
+
+  // A value that the schema allows: its example, or one made of the examples of its parts.
+  #example(reference, depth = 0) {
+    const schema = this.#resolve(reference);
+    if (schema.example !== undefined) return schema.example;
+    if (schema.examples?.length) return schema.examples[0];
+    if (schema.default !== undefined) return schema.default;
+    if (schema.enum) return schema.enum[0];
+    if (schema.const !== undefined) return schema.const;
+    const choice = schema.anyOf ?? schema.oneOf ?? schema.allOf;
+    if (choice) return this.#example(choice[0], depth);
+    if (depth > 6) return null;
+    if (schema.type === "object") {
+      const properties = Object.entries(schema.properties ?? {});
+      return Object.fromEntries(properties.map(([name, part]) => [name, this.#example(part, depth + 1)]));
+    }
+    if (schema.type === "array") return [this.#example(schema.items ?? {}, depth + 1)];
+    return { string: "", integer: 0, number: 0, boolean: true }[schema.type] ?? null;
+  }
+
+  #resolve(node) {
+    if (!node.$ref) return node;
+    return node.$ref.split("/").slice(1).reduce((found, key) => found[key.replaceAll("~1", "/").replaceAll("~0", "~")], this.#document);
+  }
+}
+
+const docs = document.getElementById("docs");
+try {
+  const response = await fetch("/openapi.json");
+  docs.append(...new Docs(await response.json()).render());
+} catch {
+  docs.append(make("p", { className: "problem" }, "The description did not arrive. Reload the page."));
+}
+docs.setAttribute("aria-busy", "false");
