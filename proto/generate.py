@@ -1,4 +1,4 @@
-"""Regenerate the typed stubs in proto/src from proto/fairlead: make proto."""
+"""Regenerate the typed stubs in proto/src from proto/fairlead: generate.py [OTHER FOLDER]."""
 
 import shutil
 import subprocess
@@ -16,15 +16,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         flags = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-        plugins = [f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
-        subprocess.check_call([sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", *plugins, *flags, *sources])
+        plugins = [
+            f"--plugin={name}={Path(sys.executable).parent / name}"
+            for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+        ]
+        subprocess.check_call(
+            [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", *plugins, *flags, *sources]
+        )
         for folder in (out / PACKAGE, *(path for path in (out / PACKAGE).rglob("*") if path.is_dir())):
             (folder / "__init__.py").write_text('"""Generated from proto/ by make proto."""\n')
             (folder / "py.typed").touch()
-        target = ROOT / "src" / PACKAGE
+        target = (Path(sys.argv[1]) if sys.argv[1:] else ROOT / "src") / PACKAGE
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(out / PACKAGE, target)
-    print(f"{len(sources)} protos generated into {target.relative_to(ROOT.parent)}")
+    print(f"{len(sources)} protos generated into {target}")
 
 
 if __name__ == "__main__":

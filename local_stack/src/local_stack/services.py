@@ -6,6 +6,12 @@ from pathlib import Path
 
 from local_stack.settings import ROOT
 
+INFERENCE_FILES = {
+    "models": str(ROOT / "models"),
+    "triton_requirements": str(ROOT / "requirements" / "triton.txt"),
+}
+"""Settings whose defaults are relative to the checkout."""
+
 Ports = Mapping[str, Mapping[str, int]]
 """Port numbers by service and purpose."""
 
@@ -41,8 +47,7 @@ def _preprocessing(ports: Ports, _data: Path) -> dict[str, str]:
 def _inference(ports: Ports, data: Path) -> dict[str, str]:
     own = ports["inference"]
     return {
-        "models": str(ROOT / "models"),
-        "triton_requirements": str(ROOT / "requirements" / "triton.txt"),
+        **INFERENCE_FILES,
         "work": str(data / "model_repository"),
         "triton_http_port": str(own["triton_http"]),
         "triton_grpc_port": str(own["triton_grpc"]),

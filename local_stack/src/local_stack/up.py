@@ -31,7 +31,7 @@ def up(folder: RunFolder, settings: StackSettings) -> int:
     with folder.held():
         ports = laptop_ports(settings.port_offset)
         try:
-            prepare_triton(progress, settings.environment)
+            prepare_triton(progress, settings.environment, folder.path / "prepare.log")
         except KeyboardInterrupt:
             return 130
         shutil.rmtree(folder.path / "logs", ignore_errors=True)
