@@ -1,0 +1,9 @@
+"""A lean gRPC client for unary calls: raw bytes in, raw bytes out, on one event loop.
+
+docs/adr/0005-lean-unary-client.md says why it exists beside grpc.aio, which stays the client of every stream.
+"""
+
+from gateway.grpc_unary.channel import UnaryChannel
+from gateway.grpc_unary.connection import RpcError
+
+__all__ = ["RpcError", "UnaryChannel"]

@@ -1,0 +1,203 @@
+"""The use case: images to tensors, tensors to probabilities, an answer each, a record each."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairlead.events.v1.events_pb2 import CallerKind, ModelRef, PredictionMade, StageTimings
+from fairlead.preprocessing.v1.preprocessing_pb2 import TransformResponse
+from google.protobuf.timestamp_pb2 import Timestamp
+from service_runtime.deadlines import Deadline
+from service_runtime.errors import DependencyUnavailable, InvalidInput, NotFound, PayloadTooLarge, Violation
+from service_runtime.tracing import current_span
+from uuid_utils import uuid7
+
+from gateway.catalog import ModelCatalog, ServedModel
+from gateway.native.latency import LatencyWindow
+from gateway.native.tensors import Answer, encode_request, floats, parse_answer
+from gateway.preprocessing import Preprocessor
+from gateway.triton import InferenceServer
+
+
+class Recorder(Protocol):
+    """Where predictions go once they are answered."""
+
+    def record(self, prediction: PredictionMade) -> None:
+        """Take a prediction; never blocks and never fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one native request may hold."""
+
+    image_bytes: int
+    batch_images: int
+    stream_window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one image."""
+
+    id: str
+    model: ServedModel
+    label: str
+    confidence: float
+    probabilities: list[float]
+    features: list[float]
+    timings: StageTimings
+    trace_id: str
+
+
+class Predictor:
+    """Predicts images through preprocessing and the inference server."""
+
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        preprocessor: Preprocessor,
+        inference: InferenceServer,
+        recorder: Recorder,
+        *,
+        limits: Limits,
+        latencies: LatencyWindow,
+    ) -> None:
+        self.limits = limits
+        self._catalog = catalog
+        self._preprocessor = preprocessor
+        self._inference = inference
+        self._recorder = recorder
+        self._latencies = latencies
+
+    async def predict(
+        self, model: str, image: bytes, *, deadline: Deadline, caller: CallerKind.ValueType
+    ) -> Prediction:
+        """Predict one image."""
+        try:
+            return (await self._predict(model, (image,), deadline, caller))[0]
+        except InvalidInput as error:  # the caller knows one image, not a list
+            error.violations = tuple(
+                Violation(v.field.replace("images[0]", "image"), v.description) for v in error.violations
+            )
+            raise
+
+    async def predict_batch(
+        self, model: str, images: Sequence[bytes], *, deadline: Deadline, caller: CallerKind.ValueType
+    ) -> list[Prediction]:
+        """Predict all images, or none: one bad image refuses the batch and is named."""
+        if not images:
+            raise _refused("images", "Send at least one image.")
+        if len(images) > self.limits.batch_images:
+            raise PayloadTooLarge(
+                f"A batch holds at most {self.limits.batch_images} images, this one has {len(images)}. Split it."
+            )
+        return await self._predict(model, images, deadline, caller)
+
+    async def _predict(
+        self, name: str, images: Sequence[bytes], deadline: Deadline, caller: CallerKind.ValueType
+    ) -> list[Prediction]:
+        start = time.perf_counter()
+        self._check_sizes(images)
+        model = await self._catalog.get(name, deadline=deadline)
+        _require_image_model(model, len(images))
+        began = time.perf_counter()
+        tensor = await self._preprocessor.transform(
+            images, feature_spec=model.feature_spec, digest=model.feature_spec_digest, deadline=deadline
+        )
+        prepared = time.perf_counter()
+        raw = await self._inference.infer(encode_request(model, tensor), deadline=deadline)
+        inferred = time.perf_counter()
+        answer = parse_answer(raw, model, count=len(images))
+        model = await self._answering(model, answer.version, deadline)
+        end = time.perf_counter()
+        timings = StageTimings(
+            preprocessing_ms=round((prepared - began) * 1e3, 3),
+            inference_ms=round((inferred - prepared) * 1e3, 3),
+            total_ms=round((end - start) * 1e3, 3),
+        )
+        self._latencies.observe(end - start)
+        return self._publish(model, answer, tensor, timings, caller)
+
+    def _check_sizes(self, images: Sequence[bytes]) -> None:
+        for position, image in enumerate(images):
+            if not image:
+                raise _refused(f"images[{position}]", "The image is empty: send the bytes of a picture.")
+            if len(image) > self.limits.image_bytes:
+                raise PayloadTooLarge(
+                    f"An image may have at most {self.limits.image_bytes} bytes, this one has {len(image)}.",
+                )
+
+    async def _answering(self, asked: ServedModel, version: str, deadline: Deadline) -> ServedModel:
+        """Return the version that answered: the inference server chooses it, and may have changed it since."""
+        if version == asked.version:
+            return asked
+        try:
+            answering = await self._catalog.get(asked.name, version, deadline=deadline)
+        except NotFound as error:
+            raise DependencyUnavailable("The model version that answered has just been retired. Try again.") from error
+        if answering.feature_spec_digest != asked.feature_spec_digest or answering.labels != asked.labels:
+            raise DependencyUnavailable(
+                "The model has just been replaced by one that sees pictures otherwise. Try again."
+            )
+        return answering
+
+    def _publish(
+        self,
+        model: ServedModel,
+        answer: Answer,
+        tensor: TransformResponse,
+        timings: StageTimings,
+        caller: CallerKind.ValueType,
+    ) -> list[Prediction]:
+        span = current_span()
+        trace_id = span.trace_id if span else ""
+        now = time.time_ns()
+        made_at = Timestamp(seconds=now // 1_000_000_000, nanos=now % 1_000_000_000)
+        ref = ModelRef(name=model.name, version=model.version, digest=model.digest)
+        features = floats(tensor.tensor, rows=len(answer.classes))
+        predictions = []
+        for row, (index, probabilities) in enumerate(zip(answer.classes, answer.probabilities, strict=True)):
+            made = PredictionMade(
+                prediction_id=str(uuid7()),
+                made_at=made_at,
+                model=ref,
+                feature_spec=model.feature_spec,
+                feature_spec_digest=model.feature_spec_digest,
+                label=model.labels[index],
+                probabilities=probabilities,
+                features=features[row],
+                timings=timings,
+                trace_id=trace_id,
+                caller_kind=caller,
+            )
+            self._recorder.record(made)
+            predictions.append(
+                Prediction(
+                    id=made.prediction_id,
+                    model=model,
+                    label=made.label,
+                    confidence=probabilities[index],
+                    probabilities=probabilities,
+                    features=features[row],
+                    timings=timings,
+                    trace_id=trace_id,
+                )
+            )
+        return predictions
+
+
+def _require_image_model(model: ServedModel, count: int) -> None:
+    if not model.feature_spec or not model.labels:
+        raise NotFound(
+            f"Model '{model.name}' takes tensors, not images: it declares no preprocessing or no labels. "
+            f"Send tensors to POST /v2/models/{model.name}/infer or inference.GRPCInferenceService/ModelInfer."
+        )
+    if 0 < model.max_batch_size < count:
+        raise PayloadTooLarge(
+            f"Model '{model.name}' takes at most {model.max_batch_size} images at once. Split the batch."
+        )
+
+
+def _refused(field: str, description: str) -> InvalidInput:
+    return InvalidInput(description, violations=(Violation(field, description),))

@@ -1,0 +1,80 @@
+"""The tensors of a classifier: what the inference server is asked, and what its answer means.
+
+Contract (models/<model>/model.yaml): one input, outputs `label` (index into the declared labels) and
+`probabilities` (one per label).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import structlog
+from fairlead.preprocessing.v1.preprocessing_pb2 import TransformResponse
+from service_runtime.errors import ServiceError
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
+
+from gateway.catalog import ServedModel
+
+log = structlog.get_logger()
+
+LABEL = "label"
+PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Which version answered what: per image the index of its class and all probabilities."""
+
+    version: str
+    classes: list[int]
+    probabilities: list[list[float]]
+
+
+def encode_request(model: ServedModel, tensor: TransformResponse) -> bytes:
+    """Return a serialized ModelInferRequest around the tensor's bytes, which are not looked at."""
+    head = _head(model.name, model.inputs[0].name, tensor.datatype, tuple(tensor.shape))
+    # Concatenation merges protobuf messages: only the tensor is encoded anew for each request.
+    return head + ModelInferRequest(raw_input_contents=(tensor.tensor,)).SerializeToString()
+
+
+@lru_cache(maxsize=256)
+def _head(model: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    request = ModelInferRequest(model_name=model)
+    request.inputs.add(name=name, datatype=datatype, shape=shape)
+    for output in (LABEL, PROBABILITIES):
+        request.outputs.add(name=output)
+    return bytes(request.SerializeToString())
+
+
+def parse_answer(raw: bytes, model: ServedModel, *, count: int) -> Answer:
+    """Read a serialized ModelInferResponse for `count` images."""
+    response = ModelInferResponse.FromString(raw)
+    contents = {
+        output.name: content for output, content in zip(response.outputs, response.raw_output_contents, strict=False)
+    }
+    try:
+        classes = memoryview(contents[LABEL]).cast("q").tolist()
+        flat = memoryview(contents[PROBABILITIES]).cast("f").tolist()
+    except (KeyError, TypeError) as error:
+        raise _broken(model, "outputs 'label' INT64 and 'probabilities' FP32 are missing or malformed") from error
+    width = len(model.labels)
+    if len(classes) != count or len(flat) != count * width:
+        raise _broken(model, "the outputs have another size than the labels and images ask for")
+    if not math.isfinite(sum(flat)) or not all(0 <= index < width for index in classes):
+        raise _broken(model, "a probability is not a number, or a label is out of range")
+    rows = [flat] if count == 1 else [flat[at : at + width] for at in range(0, len(flat), width)]
+    return Answer(response.model_version, classes, rows)
+
+
+def floats(tensor: bytes, *, rows: int) -> list[list[float]]:
+    """Return an FP32 tensor as one flat list per row."""
+    flat: list[float] = memoryview(tensor).cast("f").tolist()
+    if rows == 1:
+        return [flat]
+    width = len(flat) // rows
+    return [flat[at : at + width] for at in range(0, len(flat), width)]
+
+
+def _broken(model: ServedModel, reason: str) -> ServiceError:
+    log.error("model.contract_broken", model=model.name, digest=model.digest, reason=reason)
+    return ServiceError(f"Model '{model.name}' answered outside its declared contract: {reason}.")

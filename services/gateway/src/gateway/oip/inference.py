@@ -1,0 +1,83 @@
+"""The use case: look the model up, check the request, let Triton answer, say which model package answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from google.protobuf.message import DecodeError
+from service_runtime.deadlines import Deadline
+from service_runtime.errors import InvalidInput
+from tritonclient.grpc import service_pb2 as oip
+
+from gateway.catalog import ModelCatalog, ServedModel
+from gateway.oip.names import check_name
+from gateway.oip.parameters import shorten
+from gateway.oip.refusals import refuse
+from gateway.oip.typed_contents import answer_typed, is_typed, take_raw
+from gateway.oip.validation import check_header, check_tensors
+from gateway.oip.wire import RAW_INPUT_CONTENTS, RAW_OUTPUT_CONTENTS, Tensor, join, split
+from gateway.triton import InferenceServer
+
+
+@dataclass(frozen=True, slots=True)
+class InferMessage:
+    """A serialized ModelInferRequest, with its header decoded and its raw tensors found."""
+
+    serialized: bytes
+    request: oip.ModelInferRequest
+    tensors: Sequence[Tensor]
+
+    @classmethod
+    def parse(cls, serialized: bytes) -> "InferMessage":
+        """Decode all but the tensors."""
+        try:
+            header, tensors = split(serialized, RAW_INPUT_CONTENTS)
+            return cls(serialized, oip.ModelInferRequest.FromString(header), tensors)
+        except (ValueError, DecodeError) as error:
+            raise InvalidInput("The message is not a ModelInferRequest.") from error
+
+
+class Inference:
+    """Answers inference requests of the protocol, of whichever encoding."""
+
+    def __init__(self, catalog: ModelCatalog, server: InferenceServer) -> None:
+        self._catalog = catalog
+        self._server = server
+
+    async def model(self, name: str, version: str, *, deadline: Deadline) -> ServedModel:
+        """Return the model, or raise NotFound."""
+        check_name(name, version)
+        return await self._catalog.get(name, version, deadline=deadline)
+
+    async def infer_message(self, message: InferMessage, *, deadline: Deadline) -> bytes:
+        """Answer raw with raw, unparsed, and typed with typed."""
+        request, tensors = message.request, message.tensors
+        model = await self.model(request.model_name, request.model_version, deadline=deadline)
+        check_header(model, request)
+        if not is_typed(request):
+            check_tensors(request, tensors)
+            return await self._forward(request, message.serialized, deadline)
+        if tensors:
+            raise refuse("raw_input_contents", "send typed contents or raw contents, not both")
+        return answer_typed(await self.infer(request, take_raw(request), deadline=deadline))
+
+    async def infer(self, request: oip.ModelInferRequest, tensors: Sequence[Tensor], *, deadline: Deadline) -> bytes:
+        """Answer a request whose header was checked; its tensors are beside it, raw."""
+        check_tensors(request, tensors)
+        serialized = join(request.SerializeToString(), RAW_INPUT_CONTENTS, tensors)
+        return await self._forward(request, serialized, deadline)
+
+    async def _forward(self, request: oip.ModelInferRequest, serialized: bytes, deadline: Deadline) -> bytes:
+        if request.parameters:
+            deadline = shorten(deadline, request.parameters)
+        answer = await self._server.infer(serialized, deadline=deadline)
+        answered = oip.ModelInferResponse.FromString(split(answer, RAW_OUTPUT_CONTENTS)[0])
+        model = await self._catalog.get(answered.model_name, answered.model_version, deadline=deadline)
+        return answer + _digest_parameter(model.digest) if model.digest else answer
+
+
+@lru_cache(maxsize=256)
+def _digest_parameter(digest: str) -> bytes:
+    # Fields may be appended to a protobuf message: the answer itself stays as Triton wrote it.
+    parameter = oip.InferParameter(string_param=digest)
+    return oip.ModelInferResponse(parameters={"model_digest": parameter}).SerializeToString()

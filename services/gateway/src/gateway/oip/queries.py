@@ -1,0 +1,100 @@
+"""What the protocol lets a caller ask of the server and its models, as the protocol's own messages."""
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+from service_runtime.deadlines import Deadline
+from service_runtime.errors import DependencyUnavailable
+from tritonclient.grpc import service_pb2 as oip
+
+from gateway.catalog import ModelCatalog, TensorSpec
+from gateway.oip.names import check_name
+from gateway.oip.refusals import NotOffered
+from gateway.triton import InferenceServer
+
+SERVER_NAME = "fairlead"
+# True in both directions, as the conformance tests show: each of these works, and what works is here.
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository(index)",
+    "parameters",
+    "schedule_policy",
+    "sequence",
+    "statistics",
+)
+
+Ready = Callable[[], Awaitable[bool]]
+
+
+class Queries:
+    """Answers every call of the protocol that is not an inference."""
+
+    def __init__(self, catalog: ModelCatalog, server: InferenceServer, *, ready: Ready) -> None:
+        self._catalog = catalog
+        self._server = server
+        self._ready = ready
+        self._version = version("gateway")
+
+    async def server_live(self, _request: oip.ServerLiveRequest, _deadline: Deadline) -> oip.ServerLiveResponse:
+        """Say that this process answers."""
+        return oip.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _request: oip.ServerReadyRequest, _deadline: Deadline) -> oip.ServerReadyResponse:
+        """Say whether requests would be served now."""
+        return oip.ServerReadyResponse(ready=await self._ready())
+
+    async def server_metadata(
+        self, _request: oip.ServerMetadataRequest, _deadline: Deadline
+    ) -> oip.ServerMetadataResponse:
+        """Name the server and the extensions that it serves."""
+        return oip.ServerMetadataResponse(name=SERVER_NAME, version=self._version, extensions=EXTENSIONS)
+
+    async def model_ready(self, request: oip.ModelReadyRequest, deadline: Deadline) -> oip.ModelReadyResponse:
+        """Say whether the model would answer now."""
+        check_name(request.name, request.version)
+        try:
+            model = await self._catalog.get(request.name, request.version, deadline=deadline)
+        except DependencyUnavailable:
+            return oip.ModelReadyResponse(ready=False)
+        return oip.ModelReadyResponse(ready=model.ready)
+
+    async def model_metadata(self, request: oip.ModelMetadataRequest, deadline: Deadline) -> oip.ModelMetadataResponse:
+        """Describe the model's inputs and outputs."""
+        check_name(request.name, request.version)
+        model = await self._catalog.get(request.name, request.version, deadline=deadline)
+        return oip.ModelMetadataResponse(
+            name=model.name,
+            versions=model.versions,
+            platform=model.platform,
+            inputs=[_metadata(spec) for spec in model.inputs],
+            outputs=[_metadata(spec) for spec in model.outputs],
+        )
+
+    async def model_config(self, request: oip.ModelConfigRequest, deadline: Deadline) -> oip.ModelConfigResponse:
+        """Return the model's configuration in Triton."""
+        check_name(request.name, request.version)
+        await self._catalog.get(request.name, request.version, deadline=deadline)
+        return await self._server.call("ModelConfig", request, oip.ModelConfigResponse, deadline=deadline)
+
+    async def model_statistics(
+        self, request: oip.ModelStatisticsRequest, deadline: Deadline
+    ) -> oip.ModelStatisticsResponse:
+        """Return Triton's counters of one model, or of all when no name is given."""
+        if request.name or request.version:
+            check_name(request.name, request.version)
+            await self._catalog.get(request.name, request.version, deadline=deadline)
+        return await self._server.call("ModelStatistics", request, oip.ModelStatisticsResponse, deadline=deadline)
+
+    async def repository_index(
+        self, request: oip.RepositoryIndexRequest, deadline: Deadline
+    ) -> oip.RepositoryIndexResponse:
+        """List the models of the repository."""
+        if request.repository_name:
+            raise NotOffered("There is one repository; leave repository_name empty.")
+        return await self._server.call("RepositoryIndex", request, oip.RepositoryIndexResponse, deadline=deadline)
+
+
+def _metadata(spec: TensorSpec) -> oip.ModelMetadataResponse.TensorMetadata:
+    return oip.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=spec.datatype, shape=spec.shape)
