@@ -19,6 +19,10 @@ from service_runtime.tracing import configure_tracing, flush_tracing
 log = structlog.get_logger()
 
 
+class StartError(Exception):
+    """The process cannot start as it is set up; the message says what to do."""
+
+
 class Process:
     """What a service may ask of the process that it runs in."""
 
@@ -105,8 +109,9 @@ async def _main(settings: ServiceSettings, service: Callable[[Process], Abstract
     process = Process()
     try:
         return await process.serve(service(process), settings)
-    except OSError as error:
-        log.error("process.start_failed", reason=error.strerror or str(error))  # noqa: TRY400 - a taken port needs no stack
+    except (StartError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        log.error("process.start_failed", reason=reason)  # noqa: TRY400 - a taken port needs no stack
         return 1
     finally:
         flush_tracing()

@@ -1,0 +1,19 @@
+"""Run the inference service: python -m inference."""
+
+from functools import partial
+from importlib.metadata import version
+
+from service_runtime.process import run
+
+from inference.launcher import launch
+from inference.settings import Settings
+
+
+def main() -> None:
+    """Read the settings and serve until told to stop."""
+    settings = Settings()
+    run("inference", settings, partial(launch, settings=settings), version=version("inference"))
+
+
+if __name__ == "__main__":
+    main()
