@@ -44,11 +44,10 @@ def _preprocessing(ports: Ports, _data: Path) -> dict[str, str]:
     return {"grpc_address": _address(ports["preprocessing"]["grpc"])}
 
 
-def _inference(ports: Ports, data: Path) -> dict[str, str]:
+def _inference(ports: Ports, _data: Path) -> dict[str, str]:
     own = ports["inference"]
     return {
         **INFERENCE_FILES,
-        "work": str(data / "model_repository"),
         "triton_http_port": str(own["triton_http"]),
         "triton_grpc_port": str(own["triton_grpc"]),
         "triton_metrics_port": str(own["triton_metrics"]),
