@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +10,7 @@ from starlette.responses import Response
 # Below this a compressed body is hardly smaller, and always later.
 _FROM_BYTES = 1024
 _LEVEL = 1
-_ENCODERS = {"gzip": lambda body: gzip.compress(body, _LEVEL), "deflate": lambda body: zlib.compress(body, _LEVEL)}
+_ENCODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
 def compressed(request: Request, response: Response) -> Response:
@@ -19,7 +20,7 @@ def compressed(request: Request, response: Response) -> Response:
         return response
     for name, encode in _ENCODERS.items():
         if _accepts(accepted, name):
-            response.body = encode(bytes(response.body))
+            response.body = encode(bytes(response.body), _LEVEL)
             response.headers["content-length"] = str(len(response.body))
             response.headers["content-encoding"] = name
             response.headers["vary"] = "accept-encoding"

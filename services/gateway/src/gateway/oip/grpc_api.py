@@ -82,4 +82,5 @@ def _parse(kind: type[Request], message: bytes) -> Request:
 
 
 def _methods() -> list[MethodDescriptor]:
-    return oip.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
+    methods: list[MethodDescriptor] = oip.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
+    return methods

@@ -69,7 +69,11 @@ def _parse_json(model: ServedModel, version: str, text: bytes, *, binary: Tensor
     return InferBody(
         request,
         tensors,
-        {output.name: wanted for output in request.outputs if (wanted := _take_flag(output, "binary_data")) is not None},
+        {
+            output.name: wanted
+            for output in request.outputs
+            if (wanted := _take_flag(output, "binary_data")) is not None
+        },
         bool(_take_flag(request, "binary_data_output")),
     )
 

@@ -80,4 +80,5 @@ class Inference:
 def _digest_parameter(digest: str) -> bytes:
     # Fields may be appended to a protobuf message: the answer itself stays as Triton wrote it.
     parameter = oip.InferParameter(string_param=digest)
-    return oip.ModelInferResponse(parameters={"model_digest": parameter}).SerializeToString()
+    serialized: bytes = oip.ModelInferResponse(parameters={"model_digest": parameter}).SerializeToString()
+    return serialized

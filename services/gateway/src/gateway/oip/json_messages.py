@@ -1,8 +1,10 @@
 """Protobuf messages as the JSON that the protocol's REST form wants: proto names, whole numbers as numbers."""
 
-from google.protobuf.descriptor import FieldDescriptor
+from typing import Any
+
 from google.protobuf.message import Message
 
+Field = Any  # protobuf's compiled descriptors share no type with those of its Python classes
 Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
@@ -15,20 +17,21 @@ def to_json(message: Message) -> dict[str, Json]:
     }
 
 
-def _value(field: FieldDescriptor, value: object) -> Json:
+def _value(field: Field, value: Any) -> Json:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         values = field.message_type.fields_by_name["value"]
-        return {str(key): _single(values, value[key]) for key in value}  # type: ignore[index,attr-defined]
+        return {str(key): _single(values, value[key]) for key in value}
     if field.is_repeated:
-        return [_single(field, each) for each in value]  # type: ignore[attr-defined]
+        return [_single(field, each) for each in value]
     return _single(field, value)
 
 
-def _single(field: FieldDescriptor, value: object) -> Json:
+def _single(field: Field, value: Any) -> Json:
     if isinstance(value, Message):
         return to_json(value)
     if field.enum_type is not None:
-        return str(field.enum_type.values_by_number[value].name)  # type: ignore[index]
+        return str(field.enum_type.values_by_number[value].name)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return value  # type: ignore[return-value]
+    scalar: bool | int | float | str = value
+    return scalar

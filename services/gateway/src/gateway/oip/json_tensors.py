@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import chain, pairwise
 from math import isfinite, prod
+from typing import Any
 
 from service_runtime.errors import InvalidInput
 
@@ -42,13 +43,13 @@ def decode(name: str, datatype: str, raw: Tensor) -> list[bool] | list[int] | li
     typecode = DATATYPES[datatype].typecode
     if not typecode:
         raise _not_in_json(name, datatype)
-    values: list[float] = array(typecode, bytes(raw)).tolist()
+    values: list[int] | list[float] = array(typecode, bytes(raw)).tolist()
     if datatype in FLOATS and not _all_finite(values):
         raise _not_in_json(name, "NaN or Infinity")
     return values
 
 
-def _flatten(field: str, shape: Sequence[int], data: object) -> list[object]:
+def _flatten(field: str, shape: Sequence[int], data: object) -> list[Any]:
     if not isinstance(data, list):
         raise refuse(field, "it must be an array")
     if not data or type(data[0]) is not list:
@@ -64,14 +65,14 @@ def _flatten(field: str, shape: Sequence[int], data: object) -> list[object]:
     return data
 
 
-def _encode_numbers(field: str, datatype: str, values: list[object]) -> bytes:
+def _encode_numbers(field: str, datatype: str, values: list[Any]) -> bytes:
     floats = datatype in FLOATS
     if floats:
         _check_types(field, datatype, values, {int, float}, "a number")
     else:
         _check_types(field, datatype, values, {int}, "a whole number within its range")
     try:
-        numbers = array(DATATYPES[datatype].typecode, values)  # type: ignore[arg-type]
+        numbers: array[float] = array(DATATYPES[datatype].typecode, values)
     except OverflowError as error:
         raise refuse(field, f"a value is out of the range of {datatype}") from error
     if floats and not _all_finite(numbers):
@@ -79,14 +80,21 @@ def _encode_numbers(field: str, datatype: str, values: list[object]) -> bytes:
     return numbers.tobytes()
 
 
-def _encode_strings(field: str, values: list[object]) -> bytes:
+def _encode_strings(field: str, values: list[Any]) -> bytes:
     _check_types(field, "BYTES", values, {str}, "a string")
-    return byte_strings.pack(value.encode() for value in values)  # type: ignore[attr-defined]
+    return byte_strings.pack(value.encode() for value in values)
 
 
-def _check_types(field: str, datatype: str, values: list[object], allowed: set[type], words: str) -> None:
+def _check_types(field: str, datatype: str, values: list[Any], allowed: set[type], words: str) -> None:
     for found in set(map(type, values)) - allowed:
-        kind = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", float: "a fraction"}.get(found)
+        kind = {
+            dict: "an object",
+            list: "an array",
+            str: "a string",
+            bool: "a boolean",
+            int: "a number",
+            float: "a fraction",
+        }.get(found)
         raise refuse(field, f"an element of {datatype} must be {words}, not {kind or 'null'}")
 
 

@@ -69,6 +69,8 @@ class StreamInference:
                 answer = await self._inference.infer_message(message, deadline=deadline)
         except ServiceError as error:
             failed = oip.ModelInferResponse(id=request.id)
-            return oip.ModelStreamInferResponse(error_message=error.message, infer_response=failed).SerializeToString()
+            refused: bytes = oip.ModelStreamInferResponse(
+                error_message=error.message, infer_response=failed
+            ).SerializeToString()
+            return refused
         return join(b"", _INFER_RESPONSE, (answer + _FINAL,))
-

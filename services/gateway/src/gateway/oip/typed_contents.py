@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from typing import Any
 
 from tritonclient.grpc import service_pb2 as oip
 
@@ -34,7 +35,8 @@ def answer_typed(answer: bytes) -> bytes:
     for output, raw in zip(response.outputs, tensors, strict=True):
         field = getattr(output.contents, DATATYPES[output.datatype].contents)
         field.extend(_from_raw(output.datatype, raw))
-    return response.SerializeToString()
+    typed: bytes = response.SerializeToString()
+    return typed
 
 
 def _to_raw(field: str, datatype: str, contents: oip.InferTensorContents) -> bytes:
@@ -47,13 +49,13 @@ def _to_raw(field: str, datatype: str, contents: oip.InferTensorContents) -> byt
     return _encode(field, datatype, getattr(contents, wanted))
 
 
-def _encode(field: str, datatype: str, values: Sequence[int] | Sequence[float] | Sequence[bytes]) -> bytes:
+def _encode(field: str, datatype: str, values: Any) -> bytes:
     if datatype == "BYTES":
-        return byte_strings.pack(values)  # type: ignore[arg-type]
+        return byte_strings.pack(values)
     if datatype == "BOOL":
-        return bytes(values)  # type: ignore[arg-type]
+        return bytes(values)
     try:
-        return array(DATATYPES[datatype].typecode, values).tobytes()  # type: ignore[arg-type]
+        return array(DATATYPES[datatype].typecode, values).tobytes()
     except OverflowError as error:
         raise refuse(field, f"a value is out of the range of {shown(datatype)}") from error
 

@@ -12,8 +12,6 @@ from gateway.oip.parameters import check_input_parameters, check_output_paramete
 from gateway.oip.refusals import refuse, shown
 from gateway.oip.wire import Tensor
 
-InputTensor = oip.ModelInferRequest.InferInputTensor
-
 # Triton 2.51 ends its process over shapes whose element count overflows; nothing that a request can carry is larger.
 _MAX_ELEMENTS = 2**31 - 1
 _BOOL_VALUES = b"\x00\x01"
@@ -39,7 +37,7 @@ def check_tensors(request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> 
         _check_bytes(f"inputs[{index}]", tensor, raw)
 
 
-def _check_inputs(model: ServedModel, inputs: Sequence[InputTensor]) -> None:
+def _check_inputs(model: ServedModel, inputs: Sequence[oip.ModelInferRequest.InferInputTensor]) -> None:
     specs = {spec.name: spec for spec in model.inputs}
     seen = set()
     for index, tensor in enumerate(inputs):
@@ -58,7 +56,7 @@ def _check_inputs(model: ServedModel, inputs: Sequence[InputTensor]) -> None:
         _check_batch(model, inputs)
 
 
-def _check_input(index: int, tensor: InputTensor, spec: TensorSpec) -> None:
+def _check_input(index: int, tensor: oip.ModelInferRequest.InferInputTensor, spec: TensorSpec) -> None:
     if tensor.datatype != spec.datatype:
         raise refuse(
             f"inputs[{index}].datatype",
@@ -76,7 +74,7 @@ def _check_input(index: int, tensor: InputTensor, spec: TensorSpec) -> None:
         check_input_parameters(f"inputs[{index}].parameters", tensor.parameters)
 
 
-def _check_batch(model: ServedModel, inputs: Sequence[InputTensor]) -> None:
+def _check_batch(model: ServedModel, inputs: Sequence[oip.ModelInferRequest.InferInputTensor]) -> None:
     batch = inputs[0].shape[0]
     if not 0 < batch <= model.max_batch_size:
         raise refuse(
@@ -89,7 +87,7 @@ def _check_batch(model: ServedModel, inputs: Sequence[InputTensor]) -> None:
             )
 
 
-def _check_bytes(field: str, tensor: InputTensor, raw: Tensor) -> None:
+def _check_bytes(field: str, tensor: oip.ModelInferRequest.InferInputTensor, raw: Tensor) -> None:
     datatype = tensor.datatype
     elements = prod(tensor.shape)
     size = DATATYPES[datatype].size

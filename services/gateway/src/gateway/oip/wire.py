@@ -8,6 +8,7 @@ Tensor = bytes | memoryview
 RAW_INPUT_CONTENTS = 7 << 3 | 2
 RAW_OUTPUT_CONTENTS = 6 << 3 | 2
 
+_FIRST_LONG_KEY = 0x80
 _MAX_KEY = 2**32 - 1
 _MAX_VARINT_BYTES = 10
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
@@ -60,7 +61,7 @@ def _key(message: bytes, at: int) -> tuple[int, int]:
         return key, at + 1
     key, at = _varint(message, at)
     # An overlong key would read as one field here and perhaps as another behind us.
-    if not 0x80 <= key <= _MAX_KEY:
+    if not _FIRST_LONG_KEY <= key <= _MAX_KEY:
         raise ValueError("a field has no valid number")
     return key, at
 
