@@ -2,7 +2,7 @@
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -11,41 +11,63 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service_runtime.process import StartError
 from tritonclient.grpc import service_pb2 as pb
 
-from inference.model_package import Package, Tensor
+from inference.model_package import Package
 from inference.triton_client import TritonClient
 
 log = structlog.get_logger()
 
-_FORMATS = {"FP32": "f", "FP64": "d", "INT64": "q", "INT32": "i", "INT16": "h", "INT8": "b", "UINT8": "B"}
+# How struct writes one value of each datatype.
+_FORMATS = {
+    "FP32": "f",
+    "FP64": "d",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "BOOL": "?",
+}
 
-Values = Sequence[float]
 
-
-class GoldenVectors(BaseModel):
-    """Rows for every input, the values expected of every output, flattened, and how far they may be off."""
+class GoldenTensor(BaseModel):
+    """One tensor as JSON; `tolerance` is how far a value of an output may be off."""
 
     model_config = ConfigDict(frozen=True)
 
-    inputs: Mapping[str, Values] = Field(min_length=1)
-    outputs: Mapping[str, Values] = Field(min_length=1)
-    tolerance: float = Field(gt=0)
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: tuple[float | int, ...] = Field(min_length=1)
+    tolerance: float = Field(default=0, ge=0)
+
+
+class GoldenVectors(BaseModel):
+    """Inputs and the outputs that they must give."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: tuple[GoldenTensor, ...] = Field(min_length=1)
+    outputs: tuple[GoldenTensor, ...] = Field(min_length=1)
 
 
 async def check_golden(client: TritonClient, package: Package, version: Path) -> None:
     """Ask Triton for the golden vectors; raise StartError when an answer is not the one on record."""
     golden = _read(version / package.contract.files.golden)
-    request = _request(package, golden)
+    request = pb.ModelInferRequest(model_name=package.model, model_version=str(package.release.version))
+    for tensor in golden.inputs:
+        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        request.raw_input_contents.append(_pack(tensor))
     try:
         response = await client.infer(request)
     except grpc.aio.AioRpcError as error:
         raise StartError(f"Triton cannot answer the golden vectors of {package.model}: {error.details()}") from error
-    tensors = {tensor.name: tensor for tensor in package.contract.outputs}
-    answers = {
-        output.name: _unpack(tensors[output.name], content)
-        for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
-    }
-    for name, expected in golden.outputs.items():
-        _compare(f"output '{name}' of {package.model}", expected, answers.get(name, ()), golden.tolerance)
+    names = (output.name for output in response.outputs)
+    contents = dict(zip(names, response.raw_output_contents, strict=True))
+    for tensor in golden.outputs:
+        _compare(f"output '{tensor.name}' of {package.model}", tensor, contents.get(tensor.name, b""))
     log.info("golden.passed", model=package.model, version=package.release.version, digest=package.release.digest)
 
 
@@ -53,34 +75,25 @@ def _read(path: Path) -> GoldenVectors:
     try:
         return GoldenVectors.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise StartError(f"The package has no usable golden vectors in {path.name}: {error}") from error
+        raise StartError(f"The package holds no usable golden vectors in {path.name}: {error}") from error
 
 
-def _request(package: Package, golden: GoldenVectors) -> pb.ModelInferRequest:
-    request = pb.ModelInferRequest(model_name=package.model, model_version=str(package.release.version))
-    for tensor in package.contract.inputs:
-        values = golden.inputs[tensor.name]
-        width = math.prod(tensor.shape[1:])
-        request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=[len(values) // width, *tensor.shape[1:]])
-        request.raw_input_contents.append(struct.pack(f"<{len(values)}{_FORMATS[tensor.datatype]}", *values))
-    return request
+def _pack(tensor: GoldenTensor) -> bytes:
+    return struct.pack(f"<{len(tensor.data)}{_FORMATS[tensor.datatype]}", *tensor.data)
 
 
-def _unpack(tensor: Tensor, content: bytes) -> Values:
-    code = _FORMATS[tensor.datatype]
-    return struct.unpack(f"<{len(content) // struct.calcsize(code)}{code}", content)
-
-
-def _compare(what: str, expected: Values, actual: Values, tolerance: float) -> None:
-    if len(actual) != len(expected):
-        raise StartError(f"Golden check failed: {what} has {len(actual)} values, {len(expected)} are on record.")
-    worst = max(range(len(expected)), key=lambda index: _distance(actual[index], expected[index]))
-    if not _distance(actual[worst], expected[worst]) <= tolerance:
+def _compare(what: str, expected: GoldenTensor, content: bytes) -> None:
+    code = _FORMATS[expected.datatype]
+    actual: Sequence[float] = struct.unpack(f"<{len(content) // struct.calcsize(f'<{code}')}{code}", content)
+    if len(actual) != len(expected.data):
+        raise StartError(f"Golden check failed: {what} has {len(actual)} values; {len(expected.data)} are on record.")
+    distances = [
+        math.inf if math.isnan(value) else abs(value - wanted)
+        for value, wanted in zip(actual, expected.data, strict=True)
+    ]
+    worst = max(range(len(distances)), key=distances.__getitem__)
+    if distances[worst] > expected.tolerance:
         raise StartError(
-            f"Golden check failed: {what} gave {actual[worst]:.6g} at {worst}, {expected[worst]:.6g} is on record "
-            f"(tolerance {tolerance:g}). This Triton does not compute what the model was released with; not serving."
+            f"Golden check failed: {what} is {actual[worst]:.6g} at {worst} where {expected.data[worst]:.6g} is on "
+            f"record (tolerance {expected.tolerance:g}). This Triton does not compute what was released; not serving."
         )
-
-
-def _distance(actual: float, expected: float) -> float:
-    return math.inf if math.isnan(actual) else abs(actual - expected)

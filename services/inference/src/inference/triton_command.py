@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from service_runtime.process import StartError
+
 from inference.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
@@ -22,10 +24,17 @@ class TritonPorts:
 
     @classmethod
     def choose(cls, settings: Settings) -> Self:
-        """Take the ports of the settings, and a free one for every 0: Triton cannot report what it bound."""
-        asked = (settings.triton_http_port, settings.triton_grpc_port, settings.triton_metrics_port)
+        """Take the ports of the settings, and a free one for every 0: Triton cannot report what it bound.
+
+        A taken port ends the start here: whoever holds it could answer for our Triton.
+        """
+        http = settings.triton_http_port if settings.triton_http else 0
         with ExitStack() as held:  # all held at once, so that no number is given twice
-            return cls(*(port or _free_port(held) for port in asked))
+            return cls(
+                _bind(held, _LOOPBACK, http, "INFERENCE_TRITON_HTTP_PORT"),
+                _bind(held, settings.triton_host, settings.triton_grpc_port, "INFERENCE_TRITON_GRPC_PORT"),
+                _bind(held, settings.triton_host, settings.triton_metrics_port, "INFERENCE_TRITON_METRICS_PORT"),
+            )
 
 
 def triton_command(
@@ -59,7 +68,13 @@ def triton_command(
     return [str(program), "--disable-auto-complete-config", *(f"--{name}={value}" for name, value in options.items())]
 
 
-def _free_port(held: ExitStack) -> int:
+def _bind(held: ExitStack, host: str, port: int, setting: str) -> int:
     probe = held.enter_context(socket.socket())
-    probe.bind((_LOOPBACK, 0))
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind((host, port))
+    except OSError as error:
+        raise StartError(
+            f"{setting}: cannot listen on {host}:{port}: {error.strerror}. Choose another port."
+        ) from error
     return int(probe.getsockname()[1])
