@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 _BATCH = 256
 _LINGER_SECONDS = 0.05
+_ACKNOWLEDGE_SECONDS = 5.0  # a monitoring that is stopped or whose disk is full holds a stream open in silence
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
 _CHANNEL_OPTIONS = (
@@ -48,20 +49,11 @@ class MonitoringRecorder:
     What does not fit into the buffer meanwhile is dropped and counted, the newest first, so that nothing taken is lost.
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        capacity: int,
-        acknowledge_seconds: float,
-        flush_seconds: float,
-        metrics: RecorderMetrics,
-    ) -> None:
+    def __init__(self, target: str, *, capacity: int, flush_seconds: float, metrics: RecorderMetrics) -> None:
+        self._metrics = metrics
         self._target = target
         self._capacity = capacity
-        self._acknowledge_seconds = acknowledge_seconds
         self._flush_seconds = flush_seconds
-        self._metrics = metrics
         self._waiting: deque[PredictionMade] = deque()
         self._under_way: list[PredictionMade] = []
         self._wake = asyncio.Event()
@@ -74,6 +66,7 @@ class MonitoringRecorder:
         """Start sending; monitoring need not be there yet."""
         self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
         self._stub: MonitoringServiceAsyncStub = MonitoringServiceStub(self._channel)
+        self._metrics.pending.set_function(self._pending)
         self._sending = asyncio.create_task(self._send_forever())
         return self
 
@@ -84,7 +77,7 @@ class MonitoringRecorder:
                 await self._empty.wait()
         self._sending.cancel()
         await asyncio.wait({self._sending})
-        if lost := len(self._waiting) + len(self._under_way):
+        if lost := self._pending():
             self._metrics.dropped.labels("shutdown").inc(lost)
             log.error("recorder.predictions_lost", count=lost, reason="monitoring did not take them before the end")
         await self._channel.close()
@@ -118,6 +111,9 @@ class MonitoringRecorder:
             ) from error
         return response.prediction_known
 
+    def _pending(self) -> int:
+        return len(self._waiting) + len(self._under_way)
+
     async def _send_forever(self) -> None:
         while True:
             call = self._stub.RecordPredictions()
@@ -133,11 +129,10 @@ class MonitoringRecorder:
     async def _send(self, call: "Recording") -> None:
         for sequence in itertools.count(1):
             batch = self._under_way = self._under_way or await self._next_batch()
-            async with asyncio.timeout(self._acknowledge_seconds):
+            async with asyncio.timeout(_ACKNOWLEDGE_SECONDS):
                 await call.write(RecordPredictionsRequest(sequence=sequence, predictions=batch))
                 while await _acknowledged(call) < sequence:
                     pass
-            self._metrics.recorded.inc(len(batch))
             self._under_way = []
             self._backoff = _FIRST_BACKOFF_SECONDS
             if self._cut_off:

@@ -1,6 +1,7 @@
 """One HTTP/2 connection that carries gRPC unary calls."""
 
 import asyncio
+import base64
 import functools
 import struct
 import time
@@ -36,11 +37,12 @@ _WINDOW_TOP_UP = 1 << 20
 class RpcError(Exception):
     """A call that did not end with OK. `processed` is False when the server surely never began it."""
 
-    def __init__(self, code: StatusCode, details: str, *, processed: bool = True) -> None:
+    def __init__(self, code: StatusCode, details: str, *, processed: bool = True, status_details: bytes = b"") -> None:
         super().__init__(f"{code.name}: {details}")
         self.code = code
         self.details = details
         self.processed = processed
+        self.status_details = status_details  # a serialized google.rpc.Status
 
 
 @dataclass(slots=True)
@@ -345,10 +347,18 @@ def _message(headers: dict[str, str], body: bytearray) -> bytes:
         raise RpcError(code, f"the server answered without a gRPC status (HTTP {http or 'unknown'})")
     if status != "0":
         code = _CODES.get(int(status) if status.isdecimal() else 2, StatusCode.UNKNOWN)
-        raise RpcError(code, unquote(headers.get("grpc-message", "")))
+        rich = headers.get("grpc-status-details-bin", "")
+        raise RpcError(code, unquote(headers.get("grpc-message", "")), status_details=_unbase64(rich))
     if len(body) < 5 or body[0] or int.from_bytes(body[1:5], "big") != len(body) - 5:  # noqa: PLR2004 - gRPC's prefix
         raise RpcError(StatusCode.INTERNAL, "the server did not answer with one plain message")
     return bytes(memoryview(body)[5:])
+
+
+def _unbase64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return b""
 
 
 def fail(answer: asyncio.Future[bytes], error: RpcError) -> None:

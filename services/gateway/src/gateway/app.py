@@ -1,0 +1,105 @@
+"""The gateway as one service: REST, gRPC and the page over the same use cases."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+
+from fairlead.gateway.v1 import gateway_pb2
+from service_runtime.errors import InvalidInput, NotFound, ServiceError
+from service_runtime.grpc_server import GrpcServer
+from service_runtime.http_server import HttpServer
+from service_runtime.problems import handle_error, problem_response
+from service_runtime.process import Process
+from service_runtime.readiness import Readiness
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.bootstrap import Collaborators, build_collaborators
+from gateway.grpc_edge import GrpcEdge
+from gateway.http_edge import HttpEdge
+from gateway.native.grpc_api import add_prediction_servicer
+from gateway.native.http_api import http_routes
+from gateway.oip.grpc_api import OIP_SERVICE, add_oip_servicer
+from gateway.oip.http_api import oip_routes
+from gateway.oip.queries import Queries
+from gateway.page.http_api import page_routes
+from gateway.settings import Settings
+
+_NATIVE_SERVICE = gateway_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
+
+
+@asynccontextmanager
+async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
+    """Serve until left; then stop accepting, finish what is in flight, flush to monitoring, close."""
+    parts = build_collaborators(settings)
+    process.readiness.require("inference", parts.triton.check_ready)
+    queries = build_queries(parts, process.readiness)
+    app = create_app(settings, parts, queries, process.readiness)
+    async with AsyncExitStack() as stack:
+        for upstream in parts.upstreams:
+            stack.push_async_callback(upstream.aclose)
+        await stack.enter_async_context(parts.recorder)
+        await stack.enter_async_context(
+            HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace)
+        )
+        server = GrpcServer(
+            process,
+            address=settings.grpc_address,
+            grace=settings.grace,
+            services=(_NATIVE_SERVICE, OIP_SERVICE),
+            reflected=settings.reflection,
+            observe=parts.metrics.observe,
+            max_message_bytes=settings.max_body_bytes,
+        )
+        edge = GrpcEdge(settings, parts.gate, parts.metrics)
+        add_prediction_servicer(server.server, edge, parts.predictor, parts.feedback, parts.catalog)
+        add_oip_servicer(server.server, edge=edge, inference=parts.inference, queries=queries)
+        await stack.enter_async_context(server)
+        yield
+
+
+def build_queries(parts: Collaborators, readiness: Readiness) -> Queries:
+    """Return what answers the OIP calls that are no inference."""
+
+    async def ready() -> bool:
+        return not await readiness.failures()
+
+    return Queries(parts.catalog, parts.triton, ready=ready)
+
+
+def create_app(settings: Settings, parts: Collaborators, queries: Queries, readiness: Readiness) -> Starlette:
+    """Return the HTTP app: native API, Open Inference Protocol and the pages."""
+    edge = HttpEdge(settings, parts.gate, readiness, parts.metrics)
+    routes = [
+        *http_routes(
+            edge,
+            parts.predictor,
+            parts.feedback,
+            parts.catalog,
+            latencies=parts.latencies,
+            max_body_bytes=settings.max_body_bytes,
+        ),
+        *oip_routes(
+            edge=edge,
+            inference=parts.inference,
+            queries=queries,
+            body_limit=settings.max_body_bytes,
+            json_limit=settings.max_body_bytes,
+        ),
+        *page_routes(),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _handle_http_error, Exception: handle_error})
+
+
+async def _handle_http_error(request: Request, error: Exception) -> Response:
+    """Answer what no route took as a problem, like every other error."""
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
+    if status == HTTPStatus.NOT_FOUND:
+        return problem_response(NotFound("No such path. GET /docs lists what there is."), instance=request.url.path)
+    refusal: ServiceError = InvalidInput(f"{HTTPStatus(status).phrase}: {request.method} is not for this path.")
+    refusal.http_override = status
+    response = problem_response(refusal, instance=request.url.path)
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response

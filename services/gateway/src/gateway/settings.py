@@ -1,0 +1,59 @@
+"""The gateway's settings."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from service_runtime.settings import Seconds, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Read from GATEWAY_* once, at start."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
+
+    http_host: str = "127.0.0.1"
+    """Address of REST and the page."""
+
+    http_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of REST and the page; 0: any free one."""
+
+    grpc_address: str = "127.0.0.1:9000"
+    """Address and port of gRPC."""
+
+    inference_address: str = "127.0.0.1:8001"
+    """Host and port of Triton's gRPC."""
+
+    preprocessing_address: str = "127.0.0.1:9001"
+    """Host and port of the preprocessing service."""
+
+    monitoring_address: str = "127.0.0.1:9002"
+    """Host and port of the monitoring service."""
+
+    default_timeout: Seconds = Field(default=5.0, gt=0)
+    """Seconds that a request may take when its caller gives no deadline."""
+
+    max_timeout: Seconds = Field(default=60.0, gt=0)
+    """Longest deadline that a caller may ask for, in seconds."""
+
+    max_body_bytes: int = Field(default=8 << 20, gt=0)
+    """Largest request, after decompression, over REST and gRPC."""
+
+    max_json_bytes: int = Field(default=4 << 20, gt=0)
+    """Largest JSON of an Open Inference Protocol request; binary tensors after it do not count."""
+
+    max_batch_images: int = Field(default=64, gt=0)
+    """Most images in one batch prediction."""
+
+    max_in_flight: int = Field(default=32, gt=0)
+    """Requests that are worked on at a time."""
+
+    max_queued: int = Field(default=64, ge=0)
+    """Requests that wait for their turn; one more is answered 503 at once."""
+
+    catalog_ttl: Seconds = Field(default=2.0, gt=0)
+    """Seconds for which a model's description is remembered."""
+
+    record_buffer: int = Field(default=4096, gt=0)
+    """Predictions kept for monitoring while it is away; more are dropped and counted."""
+
+    access_log: bool = False
+    """Log one line for every request, not only for those that failed."""
