@@ -54,6 +54,7 @@ class MonitoringRecorder:
         self._target = target
         self._capacity = capacity
         self._flush_seconds = flush_seconds
+        self._metrics = metrics
         self._waiting: deque[PredictionMade] = deque()
         self._under_way: list[PredictionMade] = []
         self._wake = asyncio.Event()
@@ -61,6 +62,7 @@ class MonitoringRecorder:
         self._empty.set()
         self._backoff = _FIRST_BACKOFF_SECONDS
         self._cut_off = False
+        metrics.pending.set_function(self._pending)
 
     async def __aenter__(self) -> Self:
         """Start sending; monitoring need not be there yet."""
@@ -133,6 +135,7 @@ class MonitoringRecorder:
                 await call.write(RecordPredictionsRequest(sequence=sequence, predictions=batch))
                 while await _acknowledged(call) < sequence:
                     pass
+            self._metrics.recorded.inc(len(batch))
             self._under_way = []
             self._backoff = _FIRST_BACKOFF_SECONDS
             if self._cut_off:

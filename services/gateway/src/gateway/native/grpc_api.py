@@ -19,6 +19,8 @@ from gateway.native.predict import Prediction, Predictor
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
 
+_STREAM_WINDOW = 16  # images of one stream that are worked on at a time
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -46,12 +48,13 @@ class _Servicer(PredictionServiceServicer):
             )
         return pb.BatchPredictResponse(predictions=map(_prediction, predictions))
 
-    async def PredictStream(  # noqa: N802  # type: ignore[override]  # writes by context: one task owns the call and its cancellation
+    # Writes by context instead of yielding: one task owns the call, so cancelling it ends all of its work.
+    async def PredictStream(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.PredictStreamRequest], context: Context
     ) -> None:
         answers: asyncio.Queue[asyncio.Task[pb.PredictStreamResponse] | None] = asyncio.Queue()
         # A caller that does not read its answers stops us from reading its images.
-        window = asyncio.Semaphore(self._predictor.limits.stream_window)
+        window = asyncio.Semaphore(_STREAM_WINDOW)
 
         async def read() -> None:
             async for request in request_iterator:

@@ -30,10 +30,11 @@ def http_routes(
     catalog: ModelCatalog,
     *,
     latencies: LatencyWindow,
+    max_body_bytes: int,
 ) -> list[Route]:
     """Return the routes of the native API."""
     register_url_convertor("name", _NameConvertor())
-    api = _NativeApi(predictor, desk, catalog, latencies)
+    api = _NativeApi(predictor, desk, catalog, latencies, max_body_bytes)
 
     def route(method: str, path: str, handler: Handler, *, admitted: bool) -> Route:
         template = path.replace(":name}", "}")
@@ -57,22 +58,28 @@ class _NameConvertor(StringConvertor):
 
 class _NativeApi:
     def __init__(
-        self, predictor: Predictor, desk: FeedbackDesk, catalog: ModelCatalog, latencies: LatencyWindow
+        self,
+        predictor: Predictor,
+        desk: FeedbackDesk,
+        catalog: ModelCatalog,
+        latencies: LatencyWindow,
+        max_body_bytes: int,
     ) -> None:
         self._predictor = predictor
         self._desk = desk
         self._catalog = catalog
         self._latencies = latencies
+        self._max_body_bytes = max_body_bytes
 
     async def predict(self, request: Request, deadline: Deadline) -> Response:
-        image = await read_image(request, self._predictor.limits, deadline)
+        image = await read_image(request, limit=self._max_body_bytes, deadline=deadline)
         prediction = await self._predictor.predict(
             request.path_params["model"], image, deadline=deadline, caller=_caller(request)
         )
         return _json(_prediction(prediction))
 
     async def batch_predict(self, request: Request, deadline: Deadline) -> Response:
-        images = await read_images(request, self._predictor.limits, deadline)
+        images = await read_images(request, limit=self._max_body_bytes, deadline=deadline)
         predictions = await self._predictor.predict_batch(
             request.path_params["model"], images, deadline=deadline, caller=_caller(request)
         )

@@ -1,7 +1,7 @@
 """The ways in which an HTTP body can carry images: as it is, as a form, as base64 in JSON."""
 
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import orjson
 from service_runtime.deadlines import Deadline
@@ -11,7 +11,6 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from gateway.http_edge import read_body
-from gateway.native.predict import Limits
 
 RAW_MEDIA_TYPES = (
     "image/png",
@@ -24,21 +23,20 @@ RAW_MEDIA_TYPES = (
 JSON = "application/json"
 FORM = "multipart/form-data"
 
+_MOST_PARTS = 10_000  # far beyond any batch limit, which the use case knows and explains
 _RAW = frozenset((*RAW_MEDIA_TYPES, ""))  # RFC 9110 8.3: without a media type the recipient may look
-_ENVELOPE_BYTES = 64 * 1024
 
 
-async def read_image(request: Request, limits: Limits, deadline: Deadline) -> bytes:
+async def read_image(request: Request, *, limit: int, deadline: Deadline) -> bytes:
     """Return the one image of a :predict body."""
     media_type = _media_type(request)
     if media_type in _RAW:
-        return await read_body(request, limit=limits.image_bytes, deadline=deadline)
-    limit = _encoded(limits.image_bytes)
+        return await read_body(request, limit=limit, deadline=deadline)
     if media_type == JSON:
         document = await read_json(request, limit=limit, deadline=deadline)
         return _decode(document.get("image"), "image")
     if media_type == FORM:
-        images = await _read_form(request, "image", limit=limit, most=1, deadline=deadline)
+        images = await _read_form(request, "image", limit=limit, deadline=deadline)
         if len(images) != 1:
             raise _invalid("image", "Send exactly one file in the form field 'image'.")
         return images[0]
@@ -48,10 +46,9 @@ async def read_image(request: Request, limits: Limits, deadline: Deadline) -> by
     )
 
 
-async def read_images(request: Request, limits: Limits, deadline: Deadline) -> list[bytes]:
+async def read_images(request: Request, *, limit: int, deadline: Deadline) -> list[bytes]:
     """Return the images of a :batchPredict body, in order."""
     media_type = _media_type(request)
-    limit = limits.batch_images * _encoded(limits.image_bytes)
     if media_type == JSON:
         document = await read_json(request, limit=limit, deadline=deadline)
         images = document.get("images")
@@ -59,8 +56,7 @@ async def read_images(request: Request, limits: Limits, deadline: Deadline) -> l
             raise _invalid("images", 'Send {"images": ["<base64>", ...]}.')
         return [_decode(image, f"images[{position}]") for position, image in enumerate(images)]
     if media_type == FORM:
-        # One more than allowed, so that the use case sees too many and says so.
-        return await _read_form(request, "images", limit=limit, most=limits.batch_images + 1, deadline=deadline)
+        return await _read_form(request, "images", limit=limit, deadline=deadline)
     raise UnsupportedMediaType(
         f"Cannot read images from '{media_type}'. Send {FORM} with files 'images', "
         f'or {JSON} as {{"images": ["<base64>", ...]}}.'
@@ -79,35 +75,35 @@ async def read_json(request: Request, *, limit: int, deadline: Deadline) -> dict
     return document
 
 
-async def _read_form(request: Request, field: str, *, limit: int, most: int, deadline: Deadline) -> list[bytes]:
+async def _read_form(request: Request, field: str, *, limit: int, deadline: Deadline) -> list[bytes]:
     body = await read_body(request, limit=limit, deadline=deadline)
 
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield body
         yield b""
 
     # The parts lie within `limit` already; a part never goes to disk.
-    parser = MultiPartParser(request.headers, stream(), max_files=most, max_fields=0, max_part_size=limit)
+    parser = MultiPartParser(request.headers, stream(), max_files=_MOST_PARTS, max_fields=0, max_part_size=limit)
     parser.spool_max_size = limit
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
         reason = error.message if isinstance(error, MultiPartException) else "it has no boundary"
         raise _invalid(field, f"The form cannot be read: {reason}") from error
-    images = []
-    for name, part in form.multi_items():
-        if name != field or not isinstance(part, UploadFile):
-            raise _invalid(field, f"The form may hold files named '{field}' only.")
-        images.append(await part.read())
-    return images
+    try:
+        return [await _file(name, part, field) for name, part in form.multi_items()]
+    finally:
+        await form.close()
+
+
+async def _file(name: str, part: UploadFile | str, field: str) -> bytes:
+    if name != field or isinstance(part, str):
+        raise _invalid(field, f"The form may hold files named '{field}' only.")
+    return await part.read()
 
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _encoded(size: int) -> int:
-    return size * 4 // 3 + _ENVELOPE_BYTES
 
 
 def _decode(value: object, field: str) -> bytes:

@@ -28,15 +28,6 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one native request may hold."""
-
-    image_bytes: int
-    batch_images: int
-    stream_window: int
-
-
-@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one image."""
 
@@ -60,15 +51,15 @@ class Predictor:
         inference: InferenceServer,
         recorder: Recorder,
         *,
-        limits: Limits,
+        max_batch: int,
         latencies: LatencyWindow,
     ) -> None:
-        self.limits = limits
         self._catalog = catalog
         self._preprocessor = preprocessor
         self._inference = inference
         self._recorder = recorder
         self._latencies = latencies
+        self._max_batch = max_batch
 
     async def predict(
         self, model: str, image: bytes, *, deadline: Deadline, caller: CallerKind.ValueType
@@ -88,9 +79,9 @@ class Predictor:
         """Predict all images, or none: one bad image refuses the batch and is named."""
         if not images:
             raise _refused("images", "Send at least one image.")
-        if len(images) > self.limits.batch_images:
+        if len(images) > self._max_batch:
             raise PayloadTooLarge(
-                f"A batch holds at most {self.limits.batch_images} images, this one has {len(images)}. Split it."
+                f"A batch holds at most {self._max_batch} images, this one has {len(images)}. Split it."
             )
         return await self._predict(model, images, deadline, caller)
 
@@ -98,7 +89,7 @@ class Predictor:
         self, name: str, images: Sequence[bytes], deadline: Deadline, caller: CallerKind.ValueType
     ) -> list[Prediction]:
         start = time.perf_counter()
-        self._check_sizes(images)
+        _require_bytes(images)
         model = await self._catalog.get(name, deadline=deadline)
         _require_image_model(model, len(images))
         began = time.perf_counter()
@@ -118,15 +109,6 @@ class Predictor:
         )
         self._latencies.observe(end - start)
         return self._publish(model, answer, tensor, timings, caller)
-
-    def _check_sizes(self, images: Sequence[bytes]) -> None:
-        for position, image in enumerate(images):
-            if not image:
-                raise _refused(f"images[{position}]", "The image is empty: send the bytes of a picture.")
-            if len(image) > self.limits.image_bytes:
-                raise PayloadTooLarge(
-                    f"An image may have at most {self.limits.image_bytes} bytes, this one has {len(image)}.",
-                )
 
     async def _answering(self, asked: ServedModel, version: str, deadline: Deadline) -> ServedModel:
         """Return the version that answered: the inference server chooses it, and may have changed it since."""
@@ -185,6 +167,12 @@ class Predictor:
                 )
             )
         return predictions
+
+
+def _require_bytes(images: Sequence[bytes]) -> None:
+    for position, image in enumerate(images):
+        if not image:
+            raise _refused(f"images[{position}]", "The image is empty: send the bytes of a picture.")
 
 
 def _require_image_model(model: ServedModel, count: int) -> None:

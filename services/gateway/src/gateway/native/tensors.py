@@ -5,6 +5,7 @@ Contract (models/<model>/model.yaml): one input, outputs `label` (index into the
 """
 
 import math
+from array import array
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,7 +35,8 @@ def encode_request(model: ServedModel, tensor: TransformResponse) -> bytes:
     """Return a serialized ModelInferRequest around the tensor's bytes, which are not looked at."""
     head = _head(model.name, model.inputs[0].name, tensor.datatype, tuple(tensor.shape))
     # Concatenation merges protobuf messages: only the tensor is encoded anew for each request.
-    return head + ModelInferRequest(raw_input_contents=(tensor.tensor,)).SerializeToString()
+    body: bytes = ModelInferRequest(raw_input_contents=(tensor.tensor,)).SerializeToString()
+    return head + body
 
 
 @lru_cache(maxsize=256)
@@ -53,9 +55,9 @@ def parse_answer(raw: bytes, model: ServedModel, *, count: int) -> Answer:
         output.name: content for output, content in zip(response.outputs, response.raw_output_contents, strict=False)
     }
     try:
-        classes = memoryview(contents[LABEL]).cast("q").tolist()
-        flat = memoryview(contents[PROBABILITIES]).cast("f").tolist()
-    except (KeyError, TypeError) as error:
+        classes = array("q", contents[LABEL]).tolist()
+        flat = array("f", contents[PROBABILITIES]).tolist()
+    except (KeyError, ValueError) as error:
         raise _broken(model, "outputs 'label' INT64 and 'probabilities' FP32 are missing or malformed") from error
     width = len(model.labels)
     if len(classes) != count or len(flat) != count * width:
@@ -68,7 +70,7 @@ def parse_answer(raw: bytes, model: ServedModel, *, count: int) -> Answer:
 
 def floats(tensor: bytes, *, rows: int) -> list[list[float]]:
     """Return an FP32 tensor as one flat list per row."""
-    flat: list[float] = memoryview(tensor).cast("f").tolist()
+    flat = array("f", tensor).tolist()
     if rows == 1:
         return [flat]
     width = len(flat) // rows
