@@ -26,7 +26,7 @@ class UnaryChannel:
         self._target, self._host, self._port = target, host.strip("[]"), int(port)
         self._max_message_bytes = max_message_bytes
         self._connection: Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._attempt: asyncio.Task[Connection | None] | None = None
         self._failed_at = float("-inf")
         self._watch: asyncio.Task[None] | None = None
         self._fixed_headers: dict[str, bytes] = {}
@@ -62,31 +62,42 @@ class UnaryChannel:
 
     async def aclose(self) -> None:
         """Close the connection; calls in flight end UNAVAILABLE."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._attempt, self._watch):
+            if task is not None:
+                task.cancel()
         if self._connection is not None:
             self._connection.close()
             await self._connection.closed
 
     async def _connect(self, seconds: float) -> Connection:
-        async with self._connecting:
-            if self._connection is not None and self._connection.usable:
-                return self._connection
+        if self._attempt is None or self._attempt.done():
             if time.monotonic() - self._failed_at < _RECONNECT_SECONDS:
                 raise RpcError(StatusCode.UNAVAILABLE, "the server cannot be reached", processed=False)
-            try:
-                async with asyncio.timeout(min(seconds, _CONNECT_SECONDS)):
-                    _, connection = await asyncio.get_running_loop().create_connection(
-                        lambda: Connection(max_message_bytes=self._max_message_bytes), self._host, self._port
-                    )
-            except OSError as error:  # TimeoutError is one
-                self._failed_at = time.monotonic()
-                raise RpcError(StatusCode.UNAVAILABLE, "the server cannot be reached", processed=False) from error
-            if self._watch is not None:
-                self._watch.cancel()
-            self._watch = asyncio.create_task(_watch(connection))
-            self._connection = connection
-            return connection
+            self._attempt = asyncio.create_task(self._open())
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await asyncio.shield(self._attempt)  # others wait for it too, maybe longer
+        except TimeoutError as error:
+            raise RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed", processed=False) from error
+        if connection is None:
+            raise RpcError(StatusCode.UNAVAILABLE, "the server cannot be reached", processed=False)
+        return connection
+
+    async def _open(self) -> Connection | None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(max_message_bytes=self._max_message_bytes), self._host, self._port
+                )
+        except OSError:  # TimeoutError is one
+            self._failed_at = time.monotonic()
+            return None
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.create_task(_watch(connection))
+        self._connection = connection
+        return connection
 
     def _headers(self, method: str, seconds: float, metadata: Sequence[tuple[str, str]]) -> bytes:
         fixed = self._fixed_headers.get(method)

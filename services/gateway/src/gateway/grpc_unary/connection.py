@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
         """Tell the peer that nobody waits for this call any more."""
         if self._streams.pop(stream_id, None) is not None:
             self._write(frames.frame(Frame.RST_STREAM, 0, stream_id, struct.pack(">L", ErrorCode.CANCEL)))
+            self._retire()
 
     def ping(self) -> None:
         """Ask for a sign of life; any frame that comes back renews `silent_for`."""
@@ -250,6 +251,7 @@ class Connection(asyncio.Protocol):
         for stream_id in [number for number in self._streams if number > last_processed]:
             stream = self._streams.pop(stream_id)
             fail(stream.answer, RpcError(StatusCode.UNAVAILABLE, "the server is going away", processed=False))
+        self._retire()
 
     def _finish(self, stream_id: int) -> None:
         stream = self._streams.pop(stream_id)
@@ -260,6 +262,12 @@ class Connection(asyncio.Protocol):
                 stream.answer.set_result(_message(stream.headers, stream.body))
             except RpcError as error:
                 stream.answer.set_exception(error)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Close once the last call of a connection that takes no new ones has ended."""
+        if not self.usable and not self._streams:
+            self.close()
 
     def _receive_ping(self, flags: int, _stream_id: int, payload: bytes) -> None:
         if not flags & frames.ACK:
