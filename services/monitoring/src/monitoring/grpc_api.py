@@ -23,6 +23,7 @@ from service_runtime.grpc_errors import Context
 from service_runtime.grpc_server import call_deadline
 
 from monitoring import grpc_reports, queries
+from monitoring.paging import cursor_of
 from monitoring.reader import Reader
 from monitoring.recording import Recorder
 
@@ -107,7 +108,7 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
     ) -> ListPredictionsResponse:
         """List one page, newest first."""
         window, size = grpc_reports.window_of(request), grpc_reports.page_size_of(request)
-        start = grpc_reports.start_of(request)
+        start = cursor_of(request.page_token)
 
         def query(connection: sqlite3.Connection) -> queries.Page:
             refs = queries.models(connection, name=request.model_name, digest=request.model_digest)

@@ -1,19 +1,17 @@
 """Quality and predictions between their own types and the contract's."""
 
-import re
 import time
 
 from fairlead.monitoring.v1 import monitoring_pb2 as pb
 from service_runtime.errors import InvalidInput, NotFound, Violation
 
+from monitoring.paging import token_of
 from monitoring.quality import Proportion, Quality
 from monitoring.queries import DigestQuality, Page
 from monitoring.rows import MICROSECONDS, to_microseconds
 
 _DEFAULT_PAGE = 50
 _MAX_PAGE = 500
-# made_at and id of the last prediction on the page before.
-_TOKEN = re.compile("[0-7][0-9a-f]{47}")
 
 
 def window_of(request: pb.GetModelQualityRequest | pb.ListPredictionsRequest) -> tuple[int, int]:
@@ -32,16 +30,6 @@ def page_size_of(request: pb.ListPredictionsRequest) -> int:
     return request.page_size or _DEFAULT_PAGE
 
 
-def start_of(request: pb.ListPredictionsRequest) -> tuple[int, bytes] | None:
-    """Return where the page starts."""
-    token = request.page_token
-    if not token:
-        return None
-    if not _TOKEN.fullmatch(token):
-        raise _invalid("page_token", "is not one that this server gave")
-    return int(token[:16], 16), bytes.fromhex(token[16:])
-
-
 def quality_response(qualities: list[DigestQuality], request: pb.GetModelQualityRequest) -> pb.GetModelQualityResponse:
     """Return the answer; asked for one digest that has no predictions, NOT_FOUND."""
     if request.model_digest and not qualities:
@@ -51,9 +39,8 @@ def quality_response(qualities: list[DigestQuality], request: pb.GetModelQuality
 
 def page_response(page: Page) -> pb.ListPredictionsResponse:
     """Return the answer with the token of the following page."""
-    token = f"{page.next_from[0]:016x}{page.next_from[1].hex()}" if page.next_from else ""
     items = [pb.LabelledPrediction(prediction=prediction, feedback=feedback) for prediction, feedback in page.items]
-    return pb.ListPredictionsResponse(predictions=items, next_page_token=token)
+    return pb.ListPredictionsResponse(predictions=items, next_page_token=token_of(page.next_from))
 
 
 def _quality(digest: DigestQuality) -> pb.ModelQuality:

@@ -54,11 +54,13 @@ class Ledger:
         self._models: dict[tuple[str, str, str], int] = {}
         self._model_names: dict[int, str] = {}
         self._specs: dict[tuple[str, str], int] = {}
+        (self.rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
 
     def store(self, predictions: Sequence[PredictionMade]) -> Stored:
         """Store a batch; a prediction that is there already is left as it is and counted nowhere."""
         rows = [to_row(each, self._model_id(each), self._spec_id(each)) for each in predictions]
         added = self._insert(rows)
+        self.rows += len(added)
         traffic = Counter((row[1] // MINUTE, row[2], row[3]) for row in added)
         latency: Counter[tuple[int, int, int, int]] = Counter()
         for row in added:

@@ -4,10 +4,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
 from fairlead.events.v1.events_pb2 import FeedbackGiven, ModelRef, PredictionMade
 
+from monitoring.paging import Cursor
 from monitoring.quality import CALIBRATION_BINS, Proportion, Quality, Tally, quality_of
 from monitoring.rows import PREDICTION_COLUMNS, feedback_from_row, from_row
 
@@ -47,23 +47,36 @@ def models(connection: sqlite3.Connection, *, name: str = "", digest: str = "") 
 
 def qualities(connection: sqlite3.Connection, scope: Scope, refs: dict[int, ModelRef]) -> list[DigestQuality]:
     """Return the quality per digest with any prediction in the window."""
-    counts = dict(
+    counts: dict[int, int] = dict(
         connection.execute(
             f"SELECT model_id, count(*) FROM predictions WHERE {scope.where()} GROUP BY model_id"  # noqa: S608 - integers
         ).fetchall()
     )
+    return _by_digest(refs, counts, tallies_by_model(connection, scope))
+
+
+def labelled_qualities(connection: sqlite3.Connection, scope: Scope) -> list[DigestQuality]:
+    """Return the quality per digest with any feedback in the window; only labelled predictions are looked at."""
     tallies = tallies_by_model(connection, scope)
-    found = []
+    counts = {number: sum(tally.count for tally in found) for number, found in tallies.items()}
+    return _by_digest(models(connection), counts, tallies)
 
-    def digest_of(number: int) -> tuple[str, str]:
-        return refs[number].name, refs[number].digest
 
-    newest_first = sorted(counts.keys() & refs.keys(), reverse=True)
-    for _, group in groupby(sorted(newest_first, key=digest_of), key=digest_of):
-        ids = list(group)
-        quality = quality_of(tally for number in ids for tally in tallies[number])
-        found.append(DigestQuality(refs[ids[0]], sum(counts[number] for number in ids), quality))
-    return found
+def _by_digest(
+    refs: dict[int, ModelRef], counts: dict[int, int], tallies: dict[int, list[Tally]]
+) -> list[DigestQuality]:
+    """Return one entry per digest, newest digest first, under its newest version."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number in sorted(counts.keys() & refs.keys(), reverse=True):
+        groups.setdefault((refs[number].name, refs[number].digest), []).append(number)
+    return [
+        DigestQuality(
+            refs[numbers[0]],
+            predictions=sum(counts[number] for number in numbers),
+            quality=quality_of(tally for number in numbers for tally in tallies.get(number, ())),
+        )
+        for numbers in groups.values()
+    ]
 
 
 def tallies_by_model(connection: sqlite3.Connection, scope: Scope) -> dict[int, list[Tally]]:
@@ -77,7 +90,7 @@ def tallies_by_model(connection: sqlite3.Connection, scope: Scope) -> dict[int, 
     tallies: defaultdict[int, list[Tally]] = defaultdict(list)
     for model_id, *tally in rows:
         tallies[model_id].append(Tally(*tally))
-    return tallies
+    return dict(tallies)
 
 
 def accuracy_over_time(connection: sqlite3.Connection, scope: Scope, *, step: int) -> list[tuple[int, Proportion]]:
@@ -94,7 +107,7 @@ class Page:
     """One page of predictions with their feedback; `next_from` is where the following one starts."""
 
     items: list[tuple[PredictionMade, FeedbackGiven | None]]
-    next_from: tuple[int, bytes] | None
+    next_from: Cursor | None
 
 
 def newest(
@@ -102,7 +115,7 @@ def newest(
     scope: Scope,
     *,
     size: int,
-    start: tuple[int, bytes] | None = None,
+    start: Cursor | None = None,
     mistakes_only: bool = False,
 ) -> Page:
     """Return predictions of the window, newest first, from `start` (made_at and id of the last one seen) on."""
@@ -125,7 +138,7 @@ def newest(
 
 def _load(
     connection: sqlite3.Connection, identifiers: Iterable[bytes]
-) -> Iterable[tuple[tuple[int, bytes], tuple[PredictionMade, FeedbackGiven | None]]]:
+) -> Iterable[tuple[Cursor, tuple[PredictionMade, FeedbackGiven | None]]]:
     refs = models(connection)
     specs = {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, name, digest FROM feature_specs")}
     for identifier in identifiers:

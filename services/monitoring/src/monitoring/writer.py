@@ -127,6 +127,7 @@ class Writer:
             self._answer(group, self._refusal())
         except Exception as error:  # noqa: BLE001 - a defect in one job must not end the only writer; its callers get it
             self._ledger.connection.execute("ROLLBACK")
+            self._ledger = Ledger(self._ledger.connection)  # what it remembers of this transaction is not so
             self._answer(group, error)
         else:
             self._on_commit(time.perf_counter() - start)

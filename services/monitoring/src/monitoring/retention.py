@@ -1,0 +1,73 @@
+"""Age and size limits, kept in the background."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from service_runtime.errors import DependencyUnavailable
+
+from monitoring.database import moved_aside, used_bytes
+from monitoring.ledger import Ledger
+from monitoring.metrics import Metrics
+from monitoring.rows import MICROSECONDS
+from monitoring.settings import Settings
+from monitoring.trimming import trim_history, trim_old, trim_orphans, trim_over, vacuum
+from monitoring.writer import Writer
+
+log = structlog.get_logger()
+
+_CHUNK = 500
+_VACUUM_PAGES = 256
+_PAUSE_SECONDS = 0.01
+_DAY = 86_400 * MICROSECONDS
+# The longest window that the page draws minute by minute is a day.
+_MINUTES_KEPT = 25 * 3600 * MICROSECONDS
+
+
+class Retention:
+    """Trims the database through the writer, chunk by chunk, between the records that come in."""
+
+    def __init__(self, writer: Writer, metrics: Metrics, settings: Settings) -> None:
+        self._writer = writer
+        self._metrics = metrics
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Trim again and again, until cancelled."""
+        while True:
+            try:
+                await self.trim()
+            except DependencyUnavailable:  # the writer has logged why, and says when it is over
+                log.debug("retention.skipped")
+            await asyncio.sleep(self._settings.retention_interval)
+
+    async def trim(self) -> None:
+        """Bring the database within its limits."""
+        settings, now = self._settings, int(time.time() * MICROSECONDS)
+        oldest = now - int(settings.keep_days * _DAY)
+        removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK))
+        removed += await self._all(
+            lambda ledger: trim_over(ledger, max_rows=settings.max_rows, max_bytes=settings.max_bytes, chunk=_CHUNK)
+        )
+        await self._all(lambda ledger: trim_orphans(ledger, now - int(settings.keep_orphans_days * _DAY), _CHUNK))
+        await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
+        await self._all(lambda ledger: vacuum(ledger, _VACUUM_PAGES))
+        await self._report(removed)
+
+    async def _all(self, step: Callable[[Ledger], int]) -> int:
+        """Repeat a step until it finds nothing more, with pauses for the records that wait."""
+        total = 0
+        while count := await self._writer.do(step):
+            total += count
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return total
+
+    async def _report(self, removed: int) -> None:
+        if removed:
+            self._metrics.trimmed.inc(removed)
+            log.info("retention.trimmed", predictions=removed)
+        size, rows = await self._writer.do(lambda ledger: (used_bytes(ledger.connection), ledger.rows))
+        self._metrics.database_bytes.set(size)
+        self._metrics.database_rows.set(rows)
+        self._metrics.moved_aside.set(len(await asyncio.to_thread(moved_aside, self._settings.database)))
