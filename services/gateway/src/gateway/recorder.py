@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _BATCH = 256
 _LINGER_SECONDS = 0.05
 _ACKNOWLEDGE_SECONDS = 5.0  # a monitoring that is stopped or whose disk is full holds a stream open in silence
+_FEEDBACK_SECONDS = 1.5
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
 _CHANNEL_OPTIONS = (
@@ -100,11 +101,12 @@ class MonitoringRecorder:
             with client_span("monitoring.RecordFeedback") as span:
                 response = await self._stub.RecordFeedback(
                     RecordFeedbackRequest(feedback=feedback),
-                    timeout=deadline.check("feedback"),
+                    timeout=min(deadline.check("feedback"), _FEEDBACK_SECONDS),
+                    wait_for_ready=True,  # a channel that has just been refused would refuse without looking
                     metadata=(("traceparent", span.traceparent()),),
                 )
         except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            if deadline.remaining() <= 0:
                 raise DeadlineExceeded("feedback") from error
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise InvalidInput(error.details() or "Monitoring refused the feedback.") from error
