@@ -24,6 +24,7 @@ from gateway.native.http_api import http_routes
 from gateway.oip.grpc_api import OIP_SERVICE, add_oip_servicer
 from gateway.oip.http_api import oip_routes
 from gateway.oip.queries import Queries
+from gateway.openapi.document import openapi_routes
 from gateway.page.http_api import page_routes
 from gateway.settings import Settings
 
@@ -86,8 +87,9 @@ def create_app(settings: Settings, parts: Collaborators, queries: Queries, readi
             inference=parts.inference,
             queries=queries,
             body_limit=settings.max_body_bytes,
-            json_limit=settings.max_body_bytes,
+            json_limit=settings.max_json_bytes,
         ),
+        *openapi_routes(),
         *page_routes(),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _handle_http_error, Exception: handle_error})
