@@ -10,6 +10,9 @@ from monitoring.settings import Settings
 from monitoring.validation import check_feedback, check_predictions
 from monitoring.writer import Writer
 
+# A batch of this size pays for its transaction; a smaller one waits a moment for company.
+_WORTH_A_COMMIT = 200
+
 
 class Recorder:
     """Checks records, has them written and counts what became of them."""
@@ -24,7 +27,9 @@ class Recorder:
         settings = self._settings
         try:
             check_predictions(predictions, max_batch=settings.max_batch, max_values=settings.max_values)
-            stored = await self._writer.do(lambda ledger: ledger.store(predictions))
+            stored = await self._writer.do(
+                lambda ledger: ledger.store(predictions), patient=len(predictions) < _WORTH_A_COMMIT
+            )
         except ServiceError as error:
             self._metrics.refused.labels(error.code.name.lower()).inc()
             raise

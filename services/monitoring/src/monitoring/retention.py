@@ -37,6 +37,7 @@ class Retention:
         """Trim again and again, until cancelled."""
         while True:
             try:
+                await self._measure()
                 await self.trim()
             except DependencyUnavailable:  # the writer has logged why, and says when it is over
                 log.debug("retention.skipped")
@@ -53,7 +54,14 @@ class Retention:
         await self._all(lambda ledger: trim_orphans(ledger, now - int(settings.keep_orphans_days * _DAY), _CHUNK))
         await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
         await self._all(lambda ledger: vacuum(ledger, _VACUUM_PAGES))
-        await self._report(removed)
+        if removed:
+            self._metrics.trimmed.inc(removed)
+            log.info("retention.trimmed", predictions=removed)
+
+    async def _measure(self) -> None:
+        size = await self._writer.do(lambda ledger: used_bytes(ledger.connection))
+        self._metrics.database_bytes.set(size)
+        self._metrics.moved_aside.set(len(await asyncio.to_thread(moved_aside, self._settings.database)))
 
     async def _all(self, step: Callable[[Ledger], int]) -> int:
         """Repeat a step until it finds nothing more, with pauses for the records that wait."""
@@ -62,12 +70,3 @@ class Retention:
             total += count
             await asyncio.sleep(_PAUSE_SECONDS)
         return total
-
-    async def _report(self, removed: int) -> None:
-        if removed:
-            self._metrics.trimmed.inc(removed)
-            log.info("retention.trimmed", predictions=removed)
-        size, rows = await self._writer.do(lambda ledger: (used_bytes(ledger.connection), ledger.rows))
-        self._metrics.database_bytes.set(size)
-        self._metrics.database_rows.set(rows)
-        self._metrics.moved_aside.set(len(await asyncio.to_thread(moved_aside, self._settings.database)))

@@ -34,8 +34,12 @@ def create_service(settings: Settings) -> Callable[[Process], AbstractAsyncConte
     async def service(process: Process) -> AsyncIterator[None]:
         metrics = Metrics()
         writer = Writer(
-            settings.database, max_waiting=settings.max_waiting_batches, on_commit=metrics.commit_seconds.observe
+            settings.database,
+            max_waiting=settings.max_waiting_batches,
+            interval=settings.commit_interval,
+            on_commit=metrics.commit_seconds.observe,
         )
+        metrics.database_rows.set_function(lambda: writer.rows)
         metrics.waiting.set_function(lambda: writer.waiting)
         metrics.storage_failing.set_function(lambda: float(writer.failure is not None))
         process.readiness.require("database", writer.check)
@@ -45,7 +49,7 @@ def create_service(settings: Settings) -> Callable[[Process], AbstractAsyncConte
         page = _page(settings, reader, writer)
         loops = (retention.run(), keep_quality_metrics(reader, metrics, settings))
         async with writer, _background(process, *loops), page, _grpc(process, settings, servicer, metrics):
-            log.info("page.listening", url=f"http://{settings.page_host}:{page.port}/")
+            log.info("page.listening", host=settings.page_host, port=page.port)
             yield
 
     return service

@@ -35,6 +35,9 @@ class Settings(ServiceSettings):
     max_waiting_batches: int = Field(default=64, ge=1)
     """Most batches and feedbacks that wait for the disk; beyond it streams are not read."""
 
+    commit_interval: Seconds = Field(default=0.2, ge=0, le=10)
+    """Least seconds between two commits of small batches; the first after a pause, and feedback, go at once."""
+
     max_values: int = Field(default=4096, ge=1)
     """Most features, and most probabilities, of one prediction."""
 

@@ -31,6 +31,7 @@ _MAX_JOBS_PER_COMMIT = 256
 class _Waiting:
     job: Job[Any]
     answer: asyncio.Future[Any]
+    patient: bool
     outcome: Any = field(default=None)
 
 
@@ -38,10 +39,13 @@ class Writer:
     """Runs jobs in the order they came, grouped into transactions; enter to start, leave to finish them all.
 
     While the disk refuses, so does this: at once, with the reason, until a probe write goes through again.
+    Patient jobs share a commit every `interval` seconds: under load that makes batches large and the disk quiet.
     """
 
-    def __init__(self, path: Path, *, max_waiting: int, on_commit: Callable[[float], None]) -> None:
+    def __init__(self, path: Path, *, max_waiting: int, interval: float, on_commit: Callable[[float], None]) -> None:
         self._path = path
+        self._interval = interval
+        self._next_commit = 0.0
         self._on_commit = on_commit
         self._jobs: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._places = asyncio.Semaphore(max_waiting)
@@ -58,6 +62,11 @@ class Writer:
         return self._failure
 
     @property
+    def rows(self) -> int:
+        """How many predictions are kept."""
+        return self._ledger.rows if self._ledger else 0
+
+    @property
     def waiting(self) -> int:
         """How many jobs have been handed in and not been answered."""
         return self._waiting
@@ -67,7 +76,7 @@ class Writer:
         if self._failure:
             raise self._refusal()
 
-    async def do(self, job: Job[T]) -> T:
+    async def do(self, job: Job[T], *, patient: bool = False) -> T:
         """Return what `job` returned, after its transaction is durable; waits while the queue is full."""
         await self._places.acquire()
         if self._failure:
@@ -76,7 +85,7 @@ class Writer:
         answer: asyncio.Future[T] = self._loop.create_future()
         answer.add_done_callback(self._leave_queue)
         self._waiting += 1
-        self._jobs.put(_Waiting(job, answer))
+        self._jobs.put(_Waiting(job, answer, patient))
         # A caller that leaves does not take its job back: it may be in the transaction already.
         return await asyncio.shield(answer)
 
@@ -137,13 +146,15 @@ class Writer:
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         group = [first]
         while len(group) < _MAX_JOBS_PER_COMMIT:
+            patience = self._next_commit - time.monotonic() if all(each.patient for each in group) else 0
             try:
-                following = self._jobs.get_nowait()
+                following = self._jobs.get(timeout=patience) if patience > 0 else self._jobs.get_nowait()
             except queue.Empty:
                 break
             if following is None:
                 return group, True
             group.append(following)
+        self._next_commit = time.monotonic() + self._interval
         return group, False
 
     def _answer(self, group: list[_Waiting], error: Exception | None) -> None:

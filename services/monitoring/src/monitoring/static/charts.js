@@ -41,7 +41,9 @@ function scales(series, window, width, { zero, most }) {
   const values = series.flatMap((each) => each.points.flatMap((p) => [p.value, p.upper, p.lower]))
     .filter((value) => value !== undefined && value !== null);
   const high = most ?? niceCeiling(Math.max(...values, 0) || 1);
-  const low = zero ? 0 : Math.max(0, Math.floor((Math.min(...values, high) - 0.02) * 10) / 10);
+  // Shares are drawn from the highest of these starts that shows every value; an interval may run out of the picture.
+  const least = Math.min(1, ...series.flatMap((each) => each.points.map((point) => point.value ?? 1)));
+  const low = zero ? 0 : [0.9, 0.8, 0.5].find((start) => start <= least - 0.01) ?? 0;
   const [left, right] = [MARGIN.left, width - MARGIN.right];
   const [top, bottom] = [MARGIN.top, HEIGHT - MARGIN.bottom];
   return {
@@ -53,7 +55,7 @@ function scales(series, window, width, { zero, most }) {
 
 function niceCeiling(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 function drawAxes(drawing, scale, window, width, format) {
@@ -118,7 +120,7 @@ function band(points, scale, window) {
   const half = (scale.x(window.since + window.step) - scale.x(window.since)) / 2;
   for (const { at, lower, upper } of points) {
     const x = scale.x(at + window.step / 2) - half;
-    const [top, bottom] = [scale.y(upper), Math.min(scale.bottom, scale.y(lower))];
+    const [top, bottom] = [scale.y(upper), scale.y(Math.max(scale.low, lower))];
     group.append(svg("rect", { class: "area", x, y: top, width: half * 2 + 0.3, height: Math.max(1, bottom - top) }));
   }
   return group;
@@ -179,11 +181,11 @@ function follow(host, drawing, { series, window, scale, width, format }) {
 
 /** Draw what was claimed against what was achieved, one dot per bin, the larger the more predictions. */
 export function calibrationChart(host, bins, label) {
-  const size = Math.max(240, Math.min(420, host.clientWidth || 320));
-  const [left, right, top, bottom] = [44, size - 10, 8, 230];
+  const width = Math.max(240, Math.round(host.clientWidth || 320));
+  const [left, right, top, bottom] = [44, width - 10, 8, 236];
   const x = (value) => left + value * (right - left);
   const y = (value) => bottom - value * (bottom - top);
-  const drawing = svg("svg", { viewBox: `0 0 ${size} 268`, role: "img", "aria-label": label });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} 276`, role: "img", "aria-label": label });
   for (const value of [0, 0.5, 1]) {
     drawing.append(
       svg("line", { class: value ? "gridline" : "axis", x1: left, x2: right, y1: y(value), y2: y(value) }),
@@ -192,7 +194,7 @@ export function calibrationChart(host, bins, label) {
     );
   }
   drawing.append(
-    svg("text", { x: x(0.5), y: bottom + 34, "text-anchor": "middle" }, "confidence → accuracy ↑"),
+    svg("text", { x: x(0.5), y: bottom + 36, "text-anchor": "middle" }, "confidence (across), accuracy (up)"),
     svg("line", { class: "ideal", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }),
   );
   const most = Math.max(...bins.map((bin) => bin.count));

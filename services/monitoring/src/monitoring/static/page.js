@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat();
 const percent = (value, digits = 1) => `${(value * 100).toFixed(digits)} %`;
 const short = (digest) => digest.replace("sha256:", "").slice(0, 12);
-const ms = (value) => (value === null ? "–" : value < 10 ? value.toFixed(1) : whole.format(Math.round(value)));
+const ms = (value) => (value === null ? "–" : value && value < 10 ? value.toFixed(1) : whole.format(Math.round(value)));
 const compact = (value) => (value >= 10000 ? `${+(value / 1000).toFixed(1)}k` : `${+value.toFixed(1)}`);
 
 const asked = new URLSearchParams(location.search);
@@ -63,7 +63,7 @@ async function readMistakes(signal) {
   const items = [];
   let token = "";
   for (let page = 0; page < pages; page += 1) {
-    const answer = await get("/api/predictions", { mistakes: "true", page_size: 16, page_token: token }, signal);
+    const answer = await get("/api/predictions", { mistakes: "true", page_size: 12, page_token: token }, signal);
     items.push(...answer.predictions);
     token = answer.next_page_token;
     if (!token) break;
@@ -214,9 +214,8 @@ function drawClasses(classes) {
   if (!classes.length) return byId("classes").replaceChildren(quiet("No feedback for this window yet."));
   const rate = (each) => (each.value === null ? el("td", {}, "–")
     : el("td", {}, percent(each.value), el("small", {}, `  ${(each.lower * 100).toFixed(0)}–${(each.upper * 100).toFixed(0)}`)));
-  const head = el("tr", {}, ...["Class", "Precision", "Recall", "Right answers"].map((text) => el("th", { scope: "col" }, text)));
-  const rows = classes.map(({ label, precision, recall }) => el("tr", {}, el("th", { scope: "row" }, label), rate(precision), rate(recall),
-    el("td", {}, `${whole.format(recall.successes)} of ${whole.format(recall.trials)}`)));
+  const head = el("tr", {}, ...["Class", "Precision", "Recall"].map((text) => el("th", { scope: "col" }, text)));
+  const rows = classes.map(({ label, precision, recall }) => el("tr", {}, el("th", { scope: "row" }, label), rate(precision), rate(recall)));
   return byId("classes").replaceChildren(el("table", { class: "rates" }, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
 
