@@ -31,6 +31,14 @@ def distort(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return result
 
 
+def distort_some(pixels: Pixels, rng: np.random.Generator, *, share: float) -> Pixels:
+    """Distort about this share of the pictures and leave the others as they are."""
+    chosen = rng.random(len(pixels)) < share
+    result = pixels.copy()
+    result[chosen] = distort(pixels[chosen], rng)
+    return result
+
+
 def _warp(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     count = len(pixels)
     angle = np.deg2rad(rng.uniform(-_MAX_DEGREES, _MAX_DEGREES, (count, 1)))

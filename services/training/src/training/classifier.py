@@ -20,10 +20,11 @@ EpochRows = Callable[[np.random.Generator], Rows]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What, besides the rows, decides the weights."""
+    """What, besides the rows, decides the weights; `drawn` pictures of each digit are added to the rows."""
 
     seed: int = 20261121
-    epochs: int = 60
+    epochs: int = 90
+    drawn: int = 600
     hidden: tuple[int, ...] = (128, 64)
     batch: int = 128
     weight_decay: float = 1e-4

@@ -17,6 +17,7 @@ PARITY = 1e-5
 
 # Old enough for the ONNX Runtime of every Triton that is in use, new enough for all that the graph needs.
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
+_IR_VERSION = 8
 _DATATYPES = {TensorProto.FLOAT: "FP32", TensorProto.INT64: "INT64"}
 
 
@@ -31,9 +32,11 @@ def export(pipeline: Pipeline, contract: Contract) -> bytes:
         name=contract.name,
     )
     _one_label_per_row(model.graph)
-    model.producer_version = ""
+    model.ir_version = _IR_VERSION
+    model.producer_version = ""  # the digest says what the graph is, not which release of a tool wrote it
     onnx.checker.check_model(model, full_check=True)
     _require_contract(model.graph, contract)
+    _require_labels(pipeline, contract)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
@@ -74,6 +77,14 @@ def _require_contract(graph: onnx.GraphProto, contract: Contract) -> None:
         actual = [(value.name, _datatype(value), _shape(value)) for value in made]
         if expected != actual:
             raise TrainingError(f"The graph has {actual}, but the contract of {contract.name} promises {expected}.")
+
+
+def _require_labels(pipeline: Pipeline, contract: Contract) -> None:
+    learned = tuple(str(label) for label in pipeline.classes_)
+    if learned != contract.labels:
+        raise TrainingError(
+            f"The model tells {learned} apart, but the labels of {contract.name} are {contract.labels}."
+        )
 
 
 def _datatype(value: onnx.ValueInfoProto) -> str:
