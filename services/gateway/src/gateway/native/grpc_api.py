@@ -112,7 +112,7 @@ def _prediction(prediction: Prediction) -> pb.Prediction:
             pb.ClassProbability(label=label, probability=probability)
             for label, probability in zip(model.labels, prediction.probabilities, strict=True)
         ],
-        feature_spec=_feature_spec(model),
+        feature_spec=pb.FeatureSpecRef(name=model.feature_spec, digest=prediction.feature_spec_digest),
         timings=prediction.timings,
         trace_id=prediction.trace_id,
         features=prediction.features,
@@ -123,16 +123,13 @@ def _ref(model: ServedModel) -> ModelRef:
     return ModelRef(name=model.name, version=model.version, digest=model.digest)
 
 
-def _feature_spec(model: ServedModel) -> pb.FeatureSpecRef:
-    return pb.FeatureSpecRef(name=model.feature_spec, digest=model.feature_spec_digest)
-
-
 def _model(model: ServedModel) -> pb.Model:
+    feature_spec = pb.FeatureSpecRef(name=model.feature_spec, digest=model.feature_spec_digest)
     return pb.Model(
         ref=_ref(model),
         ready=model.ready,
         inputs=[pb.TensorSpec(name=t.name, datatype=t.datatype, shape=t.shape) for t in model.inputs],
         outputs=[pb.TensorSpec(name=t.name, datatype=t.datatype, shape=t.shape) for t in model.outputs],
         labels=model.labels,
-        feature_spec=_feature_spec(model) if model.feature_spec else None,
+        feature_spec=feature_spec if model.feature_spec else None,
     )

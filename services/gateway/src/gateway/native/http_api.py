@@ -132,7 +132,7 @@ def _prediction(prediction: Prediction) -> dict[str, object]:
             {"label": label, "probability": probability}
             for label, probability in zip(model.labels, prediction.probabilities, strict=True)
         ],
-        "feature_spec": _feature_spec(model),
+        "feature_spec": {"name": model.feature_spec, "digest": prediction.feature_spec_digest},
         "features": prediction.features,
         "timings_ms": {
             "preprocessing": timings.preprocessing_ms,
@@ -143,11 +143,8 @@ def _prediction(prediction: Prediction) -> dict[str, object]:
     }
 
 
-def _feature_spec(model: ServedModel) -> dict[str, str]:
-    return {"name": model.feature_spec, "digest": model.feature_spec_digest}
-
-
 def _model(model: ServedModel) -> dict[str, object]:
+    feature_spec = {"name": model.feature_spec, "digest": model.feature_spec_digest} if model.feature_spec else None
     return {
         "name": model.name,
         "version": model.version,
@@ -156,7 +153,7 @@ def _model(model: ServedModel) -> dict[str, object]:
         "inputs": [_tensor(tensor) for tensor in model.inputs],
         "outputs": [_tensor(tensor) for tensor in model.outputs],
         "labels": list(model.labels),
-        "feature_spec": _feature_spec(model) if model.feature_spec else None,
+        "feature_spec": feature_spec,
     }
 
 

@@ -38,6 +38,7 @@ class Prediction:
     probabilities: list[float]
     features: list[float]
     timings: StageTimings
+    feature_spec_digest: str
     trace_id: str
 
 
@@ -66,12 +67,10 @@ class Predictor:
     ) -> Prediction:
         """Predict one image."""
         try:
-            return (await self._predict(model, (image,), deadline, caller))[0]
-        except InvalidInput as error:  # the caller knows one image, not a list
-            error.violations = tuple(
-                Violation(v.field.replace("images[0]", "image"), v.description) for v in error.violations
-            )
-            raise
+            [prediction] = await self._predict(model, (image,), deadline, caller)
+        except InvalidInput as error:
+            raise _about_one_image(error) from error
+        return prediction
 
     async def predict_batch(
         self, model: str, images: Sequence[bytes], *, deadline: Deadline, caller: CallerKind.ValueType
@@ -145,7 +144,7 @@ class Predictor:
                 made_at=made_at,
                 model=ref,
                 feature_spec=model.feature_spec,
-                feature_spec_digest=model.feature_spec_digest,
+                feature_spec_digest=tensor.feature_spec_digest,
                 label=model.labels[index],
                 probabilities=probabilities,
                 features=features[row],
@@ -163,10 +162,19 @@ class Predictor:
                     probabilities=probabilities,
                     features=features[row],
                     timings=timings,
+                    feature_spec_digest=tensor.feature_spec_digest,
                     trace_id=trace_id,
                 )
             )
         return predictions
+
+
+def _about_one_image(error: InvalidInput) -> InvalidInput:
+    """Say `image` where the use case says `images[0]`: this caller knows no list."""
+    return InvalidInput(
+        error.message.replace("images[0]: ", ""),
+        violations=tuple(Violation(v.field.replace("images[0]", "image"), v.description) for v in error.violations),
+    )
 
 
 def _require_bytes(images: Sequence[bytes]) -> None:

@@ -11,7 +11,12 @@ _TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 Probability = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0)]
 Base64 = Annotated[
-    str, Field(json_schema_extra={"contentEncoding": "base64"}, description="PNG, JPEG, GIF, WebP or BMP.")
+    str,
+    Field(
+        json_schema_extra={"contentEncoding": "base64"},
+        description="PNG, JPEG, GIF, WebP or BMP.",
+        examples=["iVBORw0KGgoAAAANSUhEUg..."],
+    ),
 ]
 
 

@@ -8,6 +8,23 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+function row(...cells) {
+  return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
+}
+
+function table(rows) {
+  return make("table", {}, make("tbody", {}, ...rows));
+}
+
+// JSON with short arrays on one line.
+function pretty(value) {
+  const text = JSON.stringify(value, null, 2);
+  return text.replace(/\[[^[\]{}]*\]/g, (array) => {
+    const line = array.replace(/\s+/g, " ");
+    return line.length < 70 ? line : `${line.slice(0, 60).replace(/,[^,]*$/, "")}, …]`;
+  });
+}
+
 class Docs {
   #document;
 
@@ -50,30 +67,38 @@ class Docs {
     const body = make("div", { className: "body" }, make("p", {}, operation.description ?? ""));
     if (parameters.length > 0) body.append(make("h3", {}, "Parameters"), this.#parameters(parameters));
     if (operation.requestBody) body.append(make("h3", {}, "Body"), ...this.#content(operation.requestBody));
-    for (const [status, response] of Object.entries(operation.responses)) {
-      const resolved = this.#resolve(response);
-      body.append(make("h3", {}, `${status} ${resolved.description}`));
-      if (status.startsWith("2")) body.append(...this.#content(resolved));
+    const responses = Object.entries(operation.responses).map(([status, reference]) => [status, this.#resolve(reference)]);
+    const done = responses.filter(([status]) => status.startsWith("2"));
+    const problems = responses.filter(([status]) => !status.startsWith("2"));
+    for (const [status, response] of done) body.append(make("h3", {}, `Answer ${status}`), ...this.#content(response));
+    if (problems.length > 0) {
+      const rows = problems.map(([status, { description }]) => row(make("code", {}, status), description));
+      body.append(make("h3", {}, "Errors, as application/problem+json"), table(rows));
     }
     return make("details", {}, summary, body);
   }
 
   #parameters(parameters) {
-    const rows = parameters.map((reference) => {
-      const parameter = this.#resolve(reference);
-      const name = make("td", {}, make("code", {}, parameter.name));
-      return make("tr", {}, name, make("td", {}, `${parameter.in}${parameter.required ? ", required" : ""}`), make("td", {}, parameter.description ?? ""));
-    });
-    return make("table", {}, make("tbody", {}, ...rows));
+    return table(
+      parameters.map((reference) => {
+        const parameter = this.#resolve(reference);
+        const where = parameter.required ? `${parameter.in}, required` : parameter.in;
+        return row(make("code", {}, parameter.name), where, parameter.description ?? "");
+      }),
+    );
   }
 
   #content(holder) {
-    return Object.entries(this.#resolve(holder).content ?? {}).flatMap(([mediaType, media]) => {
-      const title = make("p", {}, make("code", {}, mediaType));
-      if (!mediaType.endsWith("json")) return [title];
-      const example = media.example ?? this.#example(media.schema ?? {});
-      return [title, make("pre", {}, make("code", {}, JSON.stringify(example, null, 2)))];
-    });
+    const content = Object.entries(this.#resolve(holder).content ?? {});
+    const plain = content.filter(([mediaType]) => !mediaType.endsWith("json")).map(([mediaType]) => mediaType);
+    const parts = content
+      .filter(([mediaType]) => mediaType.endsWith("json"))
+      .flatMap(([mediaType, { schema }]) => [
+        make("p", {}, make("code", {}, mediaType)),
+        make("pre", {}, make("code", {}, pretty(this.#example(schema ?? {})))),
+      ]);
+    if (plain.length > 0) parts.unshift(make("p", {}, make("code", {}, plain.join(", "))));
+    return parts;
   }
 
   // A value that the schema allows: its example, or one made of the examples of its parts.
