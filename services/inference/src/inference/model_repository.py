@@ -39,7 +39,7 @@ def model_config(package: Package, settings: Settings) -> pb.ModelConfig:
         input=[pb.ModelInput(**_tensor(tensor)) for tensor in contract.inputs],
         output=[pb.ModelOutput(**_tensor(tensor)) for tensor in contract.outputs],
         instance_group=[pb.ModelInstanceGroup(count=settings.instances, kind=_kind(settings))],
-        dynamic_batching=_batching(contract.dynamic_batching, settings),
+        dynamic_batching=_batching(contract.dynamic_batching),
     )
     config.version_policy.specific.versions.append(package.release.version)
     for key, value in _parameters(package).items():
@@ -67,15 +67,10 @@ def _kind(settings: Settings) -> int:
     return int(pb.ModelInstanceGroup.KIND_GPU if settings.gpu else pb.ModelInstanceGroup.KIND_CPU)
 
 
-def _batching(batching: Batching, settings: Settings) -> pb.ModelDynamicBatching:
-    policy = pb.ModelQueuePolicy(
-        timeout_action=pb.ModelQueuePolicy.REJECT,
-        allow_timeout_override=True,  # the caller's own deadline, as parameter `timeout`
-        max_queue_size=settings.max_queue_size,
-    )
-    return pb.ModelDynamicBatching(
-        max_queue_delay_microseconds=batching.max_queue_delay_microseconds, default_queue_policy=policy
-    )
+def _batching(batching: Batching) -> pb.ModelDynamicBatching:
+    # No queue policy: with one (any of max_queue_size, timeout override), requests of this Triton get stuck in the
+    # queue for seconds (triton-inference-server/server#8870). Queues are bounded, and deadlines kept, before Triton.
+    return pb.ModelDynamicBatching(max_queue_delay_microseconds=batching.max_queue_delay_microseconds)
 
 
 def _parameters(package: Package) -> Mapping[str, str]:

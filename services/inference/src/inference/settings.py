@@ -69,8 +69,5 @@ class Settings(EnvironmentSettings, ServiceSettings):
     gpu: bool = False
     """Place the instances on GPUs; needs backend `onnxruntime`."""
 
-    max_queue_size: int = Field(default=1024, ge=1)
-    """Requests that may wait per model; Triton refuses those beyond with UNAVAILABLE."""
-
     start_timeout: Seconds = Field(default=60.0, gt=0)
     """Seconds that Triton has from its start until it is ready."""
