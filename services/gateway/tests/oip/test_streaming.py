@@ -1,0 +1,91 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2 as oip
+from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
+
+Build = Callable[..., oip.ModelInferRequest]
+ID = oip.InferParameter(int64_param=1)
+
+
+async def each(messages: list[oip.ModelInferRequest]) -> AsyncIterator[oip.ModelInferRequest]:
+    for message in messages:
+        yield message
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_answers_keep_the_order_of_the_stream(channel: grpc.aio.Channel, triton: Any, row_message: Build) -> None:
+    second_began = asyncio.Event()
+    usual = triton.answer
+
+    async def slow_first(request: oip.ModelInferRequest) -> bytes:
+        if request.id == "1":
+            await second_began.wait()
+        else:
+            second_began.set()
+        return await usual(request)
+
+    triton.answer = slow_first
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each([row_message("1"), row_message("2")]))
+    assert [answer.infer_response.id async for answer in stream] == ["1", "2"]
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_a_wrong_message_is_answered_in_its_place(channel: grpc.aio.Channel, row_message: Build) -> None:
+    wrong = row_message("2")
+    wrong.inputs[0].name = "column"
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each([row_message("1"), wrong, row_message("3")]))
+    answers = [(answer.infer_response.id, bool(answer.error_message)) async for answer in stream]
+    assert answers == [("1", False), ("2", True), ("3", False)]
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_steps_of_a_sequence_reach_triton_one_after_another(
+    channel: grpc.aio.Channel, triton: Any, row_message: Build
+) -> None:
+    running: set[str] = set()
+    usual = triton.answer
+
+    async def alone(request: oip.ModelInferRequest) -> bytes:
+        assert not running, "the step before has not been answered"
+        running.add(request.id)
+        await asyncio.sleep(0)
+        running.discard(request.id)
+        return await usual(request)
+
+    triton.answer = alone
+    steps = [row_message(str(step), sequence_id=ID) for step in range(20)]
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each(steps))
+    answers = [(answer.infer_response.id, answer.error_message) async for answer in stream]
+    assert answers == [(str(step), "") for step in range(20)]
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_every_answer_of_a_stream_is_marked_final(channel: grpc.aio.Channel, row_message: Build) -> None:
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each([row_message("1")]))
+    answers = [answer async for answer in stream]
+    assert [answer.infer_response.parameters["triton_final_response"].bool_param for answer in answers] == [True]
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_leaving_a_stream_cancels_what_triton_does_for_it(
+    channel: grpc.aio.Channel, triton: Any, row_message: Build
+) -> None:
+    began = asyncio.Event()
+
+    async def never(_request: oip.ModelInferRequest) -> bytes:
+        began.set()
+        await asyncio.Event().wait()
+        return b""
+
+    triton.answer = never
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each([row_message("1"), row_message("2")]))
+    reading = asyncio.create_task(anext(aiter(stream)))
+    async with asyncio.timeout(5):
+        await began.wait()
+        reading.cancel()
+        stream.cancel()
+        await triton.cancelled.wait()
