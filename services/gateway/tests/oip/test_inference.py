@@ -20,7 +20,7 @@ async def infer(inference: Inference, request: oip.ModelInferRequest, *, seconds
 @pytest.mark.requirement("OIP-005")
 async def test_raw_tensors_pass_as_they_are(inference: Inference, triton: Any, row_message: Build) -> None:
     request = row_message("7")
-    answer = await infer(inference: Inference, request)
+    answer = await infer(inference, request)
     assert triton.received == [request.SerializeToString()]
     expected = await triton.answer(request)
     assert answer.startswith(expected), "Triton's bytes come back as Triton wrote them"
@@ -37,14 +37,16 @@ async def test_typed_contents_come_back_typed(inference: Inference, triton: Any,
     request = row_message()
     request.ClearField("raw_input_contents")
     request.inputs[0].contents.fp32_contents.extend([1, 2])
-    answer = oip.ModelInferResponse.FromString(await infer(inference: Inference, request))
+    answer = oip.ModelInferResponse.FromString(await infer(inference, request))
     assert list(answer.outputs[0].contents.fp32_contents) == [1, 2]
     assert not answer.raw_output_contents
     sent = oip.ModelInferRequest.FromString(triton.received[0])
     assert list(sent.raw_input_contents) == [array("f", [1, 2]).tobytes()]
 
 
-async def test_an_output_that_has_no_typed_form_comes_back_raw(inference: Inference, triton: Any, row_message: Build) -> None:
+async def test_an_output_that_has_no_typed_form_comes_back_raw(
+    inference: Inference, triton: Any, row_message: Build
+) -> None:
     async def half_precision(request: oip.ModelInferRequest) -> bytes:
         response = oip.ModelInferResponse(model_name="rows", model_version="1", raw_output_contents=[b"\0<"])
         response.outputs.add(name="twice", datatype="FP16", shape=[1])
@@ -54,7 +56,7 @@ async def test_an_output_that_has_no_typed_form_comes_back_raw(inference: Infere
     request = row_message()
     request.ClearField("raw_input_contents")
     request.inputs[0].contents.fp32_contents.extend([1, 2])
-    answer = oip.ModelInferResponse.FromString(await infer(inference: Inference, request))
+    answer = oip.ModelInferResponse.FromString(await infer(inference, request))
     assert list(answer.raw_output_contents) == [b"\0<"]
 
 
@@ -69,7 +71,7 @@ async def test_the_digest_is_that_of_the_version_that_answered(
         return response.SerializeToString()
 
     triton.answer = answer
-    answered = oip.ModelInferResponse.FromString(await infer(inference: Inference, row_message()))
+    answered = oip.ModelInferResponse.FromString(await infer(inference, row_message()))
     assert answered.parameters["model_digest"].string_param == with_versions[version]
 
 
@@ -82,7 +84,7 @@ async def test_the_timeout_parameter_only_shortens_the_deadline(
     inference: Inference, triton: Any, row_message: Build, timeout: oip.InferParameter, seconds: float
 ) -> None:
     before = time.monotonic()
-    await infer(inference: Inference, row_message(timeout=timeout), seconds=5)
+    await infer(inference, row_message(timeout=timeout), seconds=5)
     assert before + seconds <= triton.deadlines[0].expires_at <= time.monotonic() + seconds
 
 
@@ -98,6 +100,6 @@ async def test_what_the_caller_wrote_is_cut_in_errors(inference: Inference, row_
     request = row_message()
     request.inputs[0].name = "\n" + "x" * 100_000
     with pytest.raises(InvalidInput) as refused:
-        await infer(inference: Inference, request)
+        await infer(inference, request)
     assert len(refused.value.message) < 300
     assert "\n" not in refused.value.message
