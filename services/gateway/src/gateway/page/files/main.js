@@ -25,6 +25,7 @@ async function read(image) {
     const answer = await gateway.predict(element("model").value, picture, signal);
     if (signal.aborted) return;
     showAnswer(answer, performance.now() - start, (label) => correct(answer.prediction_id, label));
+    refreshStats();
   } catch (error) {
     if (signal.aborted) return;
     show("failed", inWords(error));
@@ -86,8 +87,8 @@ function showCommand() {
 }
 
 async function refreshStats() {
-  if (!document.hidden) await gateway.stats().then(showStats, () => {}); // the next round tries again
-  setTimeout(refreshStats, STATS_MS);
+  if (document.hidden) return;
+  await gateway.stats().then(showStats, () => {}); // the next round tries again
 }
 
 pad.addEventListener("started", stop);
@@ -119,3 +120,4 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 
 chooseModel();
 refreshStats();
+setInterval(refreshStats, STATS_MS);

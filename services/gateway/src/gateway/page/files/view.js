@@ -27,13 +27,17 @@ export function showAnswer(answer, roundTrip, onLabel) {
   show("answered");
 }
 
+const FACTS = ["model-name", "digest", "prediction", "trace", "preprocessing-ms", "inference-ms", "total-ms", "round-trip-ms"];
+
 // States: empty, waiting (the last answer stays, faded), answered, failed.
 export function show(state, problem = "") {
+  const stays = state === "answered" || (state === "waiting" && !element("result").hidden);
   element("answer").dataset.state = state;
-  element("invite").hidden = state === "answered" || state === "failed" || !element("result").hidden && state === "waiting";
-  element("result").hidden = state === "empty" || state === "failed" || (state === "waiting" && element("result").hidden);
+  element("result").hidden = !stays;
+  element("invite").hidden = stays || state === "failed";
   element("problem").hidden = state !== "failed";
   element("problem").textContent = problem;
+  if (state === "empty" || state === "failed") setText(Object.fromEntries(FACTS.map((id) => [id, "–"])));
 }
 
 export function showThanks(label, failure) {
