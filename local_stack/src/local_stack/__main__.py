@@ -7,7 +7,7 @@ from local_stack.commands import down, logs, status
 from local_stack.ports import PortsTaken
 from local_stack.run_folder import AlreadyRunning, RunFolder
 from local_stack.service_process import ServiceDied
-from local_stack.settings import RUN_FOLDER, BadSetting, StackSettings
+from local_stack.settings import BadSetting, StackSettings
 from local_stack.triton_environment import PreparationFailed
 from local_stack.up import detach, up
 
@@ -32,12 +32,13 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    folder = RunFolder(RUN_FOLDER)
+    settings = StackSettings.read()
+    folder = RunFolder(settings.run_folder)
     match arguments.command:
         case "up" if arguments.detach:
             return detach(folder)
         case "up":
-            return up(folder, StackSettings.read())
+            return up(folder, settings)
         case "down":
             return down(folder)
         case "logs":

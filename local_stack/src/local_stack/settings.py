@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASE_FILE = ROOT / "local_stack" / "release.env"
-RUN_FOLDER = ROOT / ".fairlead"
+_RUN_FOLDER = ROOT / ".fairlead"
 
 
 class BadSetting(ValueError):
@@ -19,6 +19,8 @@ class StackSettings:
 
     port_offset: int = 0
     """FAIRLEAD_PORT_OFFSET: added to every port."""
+    run_folder: Path = _RUN_FOLDER
+    """FAIRLEAD_RUN_FOLDER: logs, data and the lock of the running stack."""
     environment: dict[str, str] = field(default_factory=dict)
     """What the services inherit."""
 
@@ -31,7 +33,8 @@ class StackSettings:
             offset = int(text)
         except ValueError:
             raise BadSetting(f"FAIRLEAD_PORT_OFFSET must be a whole number such as 1000; it is {text!r}.") from None
-        return cls(offset, environment)
+        folder = Path(environment.get("FAIRLEAD_RUN_FOLDER", _RUN_FOLDER))
+        return cls(offset, folder.resolve(), environment)
 
 
 def release_pins(path: Path = RELEASE_FILE) -> dict[str, str]:

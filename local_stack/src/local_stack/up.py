@@ -41,7 +41,7 @@ def up(folder: RunFolder, settings: StackSettings) -> int:
 
 def detach(folder: RunFolder) -> int:
     """Run `up` in the background, relay what it prints until it answers, and return."""
-    folder.path.mkdir(exist_ok=True)
+    folder.path.mkdir(parents=True, exist_ok=True)
     log = folder.path / "up.log"
     log.unlink(missing_ok=True)
     with log.open("wb") as output:
