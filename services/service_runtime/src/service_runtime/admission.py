@@ -48,7 +48,7 @@ class AdmissionGate:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self._release()  # the place was handed over in the moment the waiter gave up
-            else:
+            elif turn in self._waiting:  # a release between cancellation and this line has already skipped it
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceeded(stage) from error
