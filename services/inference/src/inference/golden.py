@@ -64,10 +64,12 @@ async def check_golden(client: TritonClient, package: Package, version: Path) ->
         response = await client.infer(request)
     except grpc.aio.AioRpcError as error:
         raise StartError(f"Triton cannot answer the golden vectors of {package.model}: {error.details()}") from error
-    names = (output.name for output in response.outputs)
-    contents = dict(zip(names, response.raw_output_contents, strict=True))
+    answers = {
+        output.name: (tuple(output.shape), content)
+        for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
     for tensor in golden.outputs:
-        _compare(f"output '{tensor.name}' of {package.model}", tensor, contents.get(tensor.name, b""))
+        _compare(f"output '{tensor.name}' of {package.model}", tensor, *answers.get(tensor.name, ((), b"")))
     log.info("golden.passed", model=package.model, version=package.release.version, digest=package.release.digest)
 
 
@@ -82,11 +84,15 @@ def _pack(tensor: GoldenTensor) -> bytes:
     return struct.pack(f"<{len(tensor.data)}{_FORMATS[tensor.datatype]}", *tensor.data)
 
 
-def _compare(what: str, expected: GoldenTensor, content: bytes) -> None:
+def _compare(what: str, expected: GoldenTensor, shape: tuple[int, ...], content: bytes) -> None:
     code = _FORMATS[expected.datatype]
-    actual: Sequence[float] = struct.unpack(f"<{len(content) // struct.calcsize(f'<{code}')}{code}", content)
-    if len(actual) != len(expected.data):
-        raise StartError(f"Golden check failed: {what} has {len(actual)} values; {len(expected.data)} are on record.")
+    size = struct.calcsize(f"<{len(expected.data)}{code}")
+    if shape != expected.shape or len(content) != size:
+        raise StartError(
+            f"Golden check failed: {what} has shape {list(shape)} in {len(content)} bytes; "
+            f"{list(expected.shape)} in {size} bytes is on record."
+        )
+    actual: Sequence[float] = struct.unpack(f"<{len(expected.data)}{code}", content)
     distances = [
         math.inf if math.isnan(value) else abs(value - wanted)
         for value, wanted in zip(actual, expected.data, strict=True)

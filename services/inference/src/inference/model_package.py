@@ -52,7 +52,9 @@ class Tensor(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    datatype: str
+    datatype: Literal[
+        "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+    ]
     shape: tuple[int, ...] = Field(min_length=1)
 
 

@@ -48,19 +48,16 @@ def model_config(package: Package, settings: Settings) -> pb.ModelConfig:
 
 
 def _tensor(tensor: Tensor) -> dict[str, object]:
-    if tensor.shape[0] != -1:
+    if tensor.shape[0] != -1 or len(tensor.shape) == 1:
         raise StartError(
-            f"Tensor '{tensor.name}' has shape {list(tensor.shape)}: the first size must be -1, the batch."
+            f"model.yaml: '{tensor.name}' has shape {list(tensor.shape)}. "
+            "Triton batches by the first size, which must be -1, and needs at least one more."
         )
-    fields: dict[str, object] = {
+    return {
         "name": tensor.name,
         "data_type": pb.DataType.Value(f"TYPE_{tensor.datatype}"),
-        "dims": tensor.shape[1:] or (1,),
+        "dims": tensor.shape[1:],
     }
-    if not tensor.shape[1:]:
-        # Triton knows no tensor of the batch dimension alone: callers see [-1, 1], the model sees [-1].
-        fields["reshape"] = pb.ModelTensorReshape(shape=[])
-    return fields
 
 
 def _kind(settings: Settings) -> int:

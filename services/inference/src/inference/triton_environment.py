@@ -21,7 +21,7 @@ from inference.settings import EnvironmentSettings
 log = structlog.get_logger()
 
 _LAYOUT = "1"  # part of the cache key: raise it when the folder's form changes
-_STUBS = ((3, 11), (3, 13))
+_PYTHONS = ((3, 11), (3, 12))  # for which there are both a stub and a numpy 1
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -101,8 +101,8 @@ def build_environment(folder: Path, requirements: Path) -> TritonEnvironment:
 
 
 def _cached(requirements: Path, cache: Path) -> TritonEnvironment:
-    if not _STUBS[0] <= sys.version_info[:2] <= _STUBS[1]:
-        raise StartError(f"Triton's Python backend runs Python 3.11 to 3.13; this is {_PYTHON}. Use one of those.")
+    if sys.version_info[:2] not in _PYTHONS:
+        raise StartError(f"Triton's Python backend runs under Python 3.11 or 3.12; this is {_PYTHON}.")
     if not requirements.is_file():
         raise StartError(f"{requirements} is missing. Run from the repository, or set INFERENCE_TRITON_ENVIRONMENT.")
     key = hashlib.sha256(f"{_LAYOUT} {_PYTHON} ".encode() + requirements.read_bytes()).hexdigest()
