@@ -105,7 +105,9 @@ class FakePreprocessor:
         for position, image in enumerate(images):
             if not image.startswith(b"\x89PNG"):
                 reason = "This is not a picture that can be read."
-                raise InvalidInput(reason, violations=(Violation(f"images[{position}]", reason),))
+                raise InvalidInput(
+                    f"images[{position}]: {reason}", violations=(Violation(f"images[{position}]", reason),)
+                )
         rows = b"".join(array("f", [image[-1]] * 64).tobytes() for image in images)
         return TransformResponse(
             feature_spec=feature_spec,
@@ -337,6 +339,11 @@ async def api(request: pytest.FixtureRequest, gateway: Gateway) -> AsyncIterator
     client = request.param(gateway)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def fakes() -> tuple[FakeCatalog, FakePreprocessor, FakeInference]:
+    return FakeCatalog(), FakePreprocessor(), FakeInference()
 
 
 @pytest.fixture
