@@ -76,7 +76,7 @@ async def sample(process: Process) -> AsyncIterator[None]:
         observe=lambda *_: None,
     )
     methods = {method.__name__.capitalize(): method for method in (hold, hang, trace, explode)}
-    handlers = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
+    handlers: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
     server.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("sample.Sample", handlers),))
     async with server:
         if settings.fails_at_once:

@@ -14,7 +14,8 @@ StartSample = Callable[..., Any]
 
 
 def call(sample: Any, channel: grpc.Channel, method: str) -> Any:
-    return channel.unary_unary(f"/sample.Sample/{method}").future(b"", timeout=10)
+    ask: Any = channel.unary_unary(f"/sample.Sample/{method}")
+    return ask.future(b"", timeout=10)
 
 
 @pytest.mark.requirement("RUNTIME-001")
@@ -101,12 +102,13 @@ def test_readiness_and_health_follow_the_dependency(start_sample: StartSample, t
     eventually(lambda: sample.operations("/readyz")[0] == 200)
     with grpc.insecure_channel(sample.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        for service in ("", "sample.Sample"):
-            request = health_pb2.HealthCheckRequest(service=service)
-            eventually(lambda r=request: stub.Check(r, timeout=5).status == health_pb2.HealthCheckResponse.SERVING)
+
+        def status(service: str) -> int:
+            return int(stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status)
+
+        eventually(lambda: status("") == status("sample.Sample") == health_pb2.HealthCheckResponse.SERVING)
         ready.unlink()
-        request = health_pb2.HealthCheckRequest(service="sample.Sample")
-        eventually(lambda: stub.Check(request, timeout=5).status == health_pb2.HealthCheckResponse.NOT_SERVING)
+        eventually(lambda: status("sample.Sample") == health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 def test_the_operations_port_tells_build_and_settings(start_sample: StartSample) -> None:
