@@ -1,3 +1,5 @@
+"""Which packages are refused, and with which words."""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

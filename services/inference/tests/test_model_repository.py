@@ -1,3 +1,5 @@
+"""What Triton is given to read."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

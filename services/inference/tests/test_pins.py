@@ -1,3 +1,5 @@
+"""What INFERENCE_PINS may hold."""
+
 import pytest
 from inference.pins import Pin
 from service_runtime.process import StartError

@@ -1,3 +1,5 @@
+"""What is said when a machine lacks something that Triton needs."""
+
 from pathlib import Path
 
 import pytest

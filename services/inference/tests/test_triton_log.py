@@ -1,3 +1,5 @@
+"""How Triton's lines become ours."""
+
 import pytest
 from inference.triton_log import Severity, read_line
 

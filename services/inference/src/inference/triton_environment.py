@@ -92,6 +92,10 @@ def ensure_environment(settings: EnvironmentSettings) -> TritonEnvironment:
 
 def build_environment(folder: Path, requirements: Path) -> TritonEnvironment:
     """Install the packages into `folder` and complete the Python backend with its stub."""
+    if sys.version_info[:2] not in _PYTHONS:
+        raise StartError(f"Triton's Python backend runs under Python 3.11 or 3.12; this is {_PYTHON}.")
+    if not requirements.is_file():
+        raise StartError(f"{requirements} is missing. Run from the repository, or set INFERENCE_TRITON_ENVIRONMENT.")
     environment = TritonEnvironment(folder)
     _run_uv("venv", "--relocatable", "--python", sys.executable, folder)
     packages = ("--no-deps", "--require-hashes", "--requirement", requirements)
@@ -101,11 +105,8 @@ def build_environment(folder: Path, requirements: Path) -> TritonEnvironment:
 
 
 def _cached(requirements: Path, cache: Path) -> TritonEnvironment:
-    if sys.version_info[:2] not in _PYTHONS:
-        raise StartError(f"Triton's Python backend runs under Python 3.11 or 3.12; this is {_PYTHON}.")
-    if not requirements.is_file():
-        raise StartError(f"{requirements} is missing. Run from the repository, or set INFERENCE_TRITON_ENVIRONMENT.")
-    key = hashlib.sha256(f"{_LAYOUT} {_PYTHON} ".encode() + requirements.read_bytes()).hexdigest()
+    content = requirements.read_bytes() if requirements.is_file() else b""
+    key = hashlib.sha256(f"{_LAYOUT} {_PYTHON} ".encode() + content).hexdigest()
     folder = cache / f"triton-{key[:16]}"
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
