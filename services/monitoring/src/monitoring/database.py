@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from monitoring.schema import SchemaTooNew, migrate
+from monitoring.schema import SchemaTooNew, migrate, schema_version
 
 log = structlog.get_logger()
 
@@ -56,6 +56,7 @@ def is_corruption(error: BaseException) -> bool:
 def _open(path: Path, *, check: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS)
     try:
+        schema_version(connection)  # first of all: a file of a later release is not touched
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in an empty file only
         connection.execute("PRAGMA journal_mode = WAL")
         # FULL syncs the log at every commit: what was acknowledged survives the loss of power, not only of the process.

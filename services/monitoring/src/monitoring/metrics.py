@@ -54,6 +54,12 @@ class Metrics:
         self.trimmed = Counter(
             "monitoring_predictions_trimmed_total", "Predictions that retention removed.", registry=registry
         )
+        self.orphans_trimmed = Counter(
+            "monitoring_orphans_trimmed_total", "Feedback removed because its prediction never came.", registry=registry
+        )
+        self.history_merged = Counter(
+            "monitoring_history_merged_total", "Counts per minute that were merged into hours.", registry=registry
+        )
         self.moved_aside = Gauge(
             "monitoring_databases_moved_aside", "Corrupt databases kept beside the current one.", registry=registry
         )

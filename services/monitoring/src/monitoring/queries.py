@@ -25,7 +25,8 @@ class Scope:
         condition = f"{time_column} >= {self.since // unit} AND {time_column} < {-(-self.until // unit)}"
         if self.model_ids is None:
             return condition
-        return f"{condition} AND model_id IN ({','.join(map(str, self.model_ids))})"
+        # With an empty list SQLite drops the index that INDEXED BY insists on, and fails; no model has this id.
+        return f"{condition} AND model_id IN ({','.join(map(str, self.model_ids or (-1,)))})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from service_runtime.errors import DependencyUnavailable
@@ -46,17 +47,17 @@ class Retention:
     async def trim(self) -> None:
         """Bring the database within its limits."""
         settings, now = self._settings, int(time.time() * MICROSECONDS)
-        oldest = now - int(settings.keep_days * _DAY)
-        removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK))
-        removed += await self._all(
-            lambda ledger: trim_over(ledger, max_rows=settings.max_rows, max_bytes=settings.max_bytes, chunk=_CHUNK)
-        )
-        await self._all(lambda ledger: trim_orphans(ledger, now - int(settings.keep_orphans_days * _DAY), _CHUNK))
-        await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
+        oldest, oldest_orphan = (now - int(days * _DAY) for days in (settings.keep_days, settings.keep_orphans_days))
+        limits = partial(trim_over, max_rows=settings.max_rows, max_bytes=settings.max_bytes, chunk=_CHUNK)
+        removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK)) + await self._all(limits)
+        orphans = await self._all(lambda ledger: trim_orphans(ledger, oldest_orphan, _CHUNK))
+        merged = await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
         await self._all(lambda ledger: vacuum(ledger, _VACUUM_PAGES))
-        if removed:
-            self._metrics.trimmed.inc(removed)
-            log.info("retention.trimmed", predictions=removed)
+        self._metrics.trimmed.inc(removed)
+        self._metrics.orphans_trimmed.inc(orphans)
+        self._metrics.history_merged.inc(merged)
+        if removed or orphans:
+            log.info("retention.trimmed", predictions=removed, orphans=orphans)
 
     async def _measure(self) -> None:
         size = await self._writer.do(lambda ledger: used_bytes(ledger.connection))

@@ -47,11 +47,17 @@ class SchemaTooNew(Exception):
     """The file was written by a later release than this one."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, each step in a transaction of its own."""
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the schema of a file, 0 for an empty one; raises SchemaTooNew."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
         raise SchemaTooNew(f"schema {version} is newer than {len(MIGRATIONS)}, the newest that this release knows")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each step in a transaction of its own."""
+    version = schema_version(connection)
     for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         for statement in statements:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import structlog
 from fairlead.monitoring.v1 import monitoring_pb2, monitoring_pb2_grpc
@@ -47,7 +48,7 @@ def create_service(settings: Settings) -> Callable[[Process], AbstractAsyncConte
         servicer = MonitoringServicer(Recorder(writer, metrics, settings), reader, timeout=settings.query_timeout)
         retention = Retention(writer, metrics, settings)
         page = _page(settings, reader, writer)
-        loops = (retention.run(), keep_quality_metrics(reader, metrics, settings))
+        loops = (retention.run, partial(keep_quality_metrics, reader, metrics, settings))
         async with writer, _background(process, *loops), page, _grpc(process, settings, servicer, metrics):
             log.info("page.listening", host=settings.page_host, port=page.port)
             yield
@@ -82,7 +83,7 @@ def _page(settings: Settings, reader: Reader, writer: Writer) -> HttpServer:
 
 
 @asynccontextmanager
-async def _background(process: Process, *loops: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _background(process: Process, *loops: Callable[[], Coroutine[object, object, None]]) -> AsyncIterator[None]:
     """Run loops beside the service; one that ends by itself has a defect, and the process with it."""
 
     def ended(task: asyncio.Task[None]) -> None:
@@ -90,7 +91,7 @@ async def _background(process: Process, *loops: Coroutine[object, object, None])
             log.error("background.ended", exc_info=task.exception())
             process.fail("a background loop ended")
 
-    tasks = [asyncio.create_task(loop) for loop in loops]
+    tasks = [asyncio.create_task(loop()) for loop in loops]
     for task in tasks:
         task.add_done_callback(ended)
     try:

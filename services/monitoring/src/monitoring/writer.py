@@ -96,7 +96,7 @@ class Writer:
 
     async def __aenter__(self) -> Self:
         """Open the database and start; a file that cannot be used is an OSError that says why."""
-        self._ledger = Ledger(await asyncio.to_thread(open_for_writing, self._path))
+        self._ledger = await asyncio.to_thread(self._open)
         self._thread.start()
         return self
 
@@ -178,20 +178,30 @@ class Writer:
         log.error("database.write_failed", reason=str(error), code=getattr(error, "sqlite_errorname", ""))
         self._close()
 
+    def _open(self) -> Ledger:
+        connection = open_for_writing(self._path, suspect=self._suspect)
+        try:
+            return Ledger(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if not is_corruption(error):
+                raise DatabaseUnusable(f"{self._path}: {error}") from error
+            return Ledger(open_for_writing(self._path, suspect=True))
+
     def _probe(self) -> None:
         """Open anew and write as much as a batch would; only that shows that the disk takes bytes again."""
         try:
-            connection = open_for_writing(self._path, suspect=self._suspect)
+            ledger = self._open()
             try:
-                connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (_PROBE_BYTES,))
-                connection.execute("DELETE FROM probe")
+                ledger.connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (_PROBE_BYTES,))
+                ledger.connection.execute("DELETE FROM probe")
             except BaseException:
-                connection.close()
+                ledger.connection.close()
                 raise
         except (sqlite3.Error, DatabaseUnusable) as error:
             self._failure = f"the database answers '{error}'"
             return
-        self._ledger = Ledger(connection)
+        self._ledger = ledger
         self._suspect = False
         self._failure = None
         log.info("database.write_recovered")
