@@ -46,12 +46,13 @@ class Ink:
 
 def find_ink(grey: Image.Image, parameters: InkParameters) -> Ink:
     """Cut the ink out of `grey`; raises PictureRefused when there is none."""
-    # An odd factor has no rounding ties: a picture and its negative are surveyed alike.
     factor = max(1, round(max(grey.size) / parameters.survey_side)) | 1
     survey = _survey(grey, factor)
-    is_dark_on_light = bool(survey.mean() < _ground(survey)[0])
-    if is_dark_on_light:
-        survey = 255 - survey
+    if survey.mean() > _ground(survey)[0]:
+        # Pillow's reduce rounds a picture and its negative differently, so the negative is surveyed anew.
+        grey = ImageChops.invert(grey)
+        survey = _survey(grey, factor)
+    survey = 255 - survey  # dark on light by now; from here on ink is high
     if factor == 1:  # nothing has averaged the noise away yet
         survey = _pixels(Image.fromarray(survey).filter(_BLUR))
     ground, noise = _ground(survey)
@@ -61,9 +62,7 @@ def find_ink(grey: Image.Image, parameters: InkParameters) -> Ink:
     edge = ground + (level - ground) * parameters.edge_level
     box = _bounding_box(survey > edge, parameters.min_run)
     cutout = grey.crop(_scaled(box, factor, (survey.shape[1], survey.shape[0]), grey.size))
-    if is_dark_on_light:
-        cutout = ImageChops.invert(cutout)
-    return Ink(cutout, (ground + level) // 2)
+    return Ink(ImageChops.invert(cutout), (ground + level) // 2)
 
 
 def _blank() -> PictureRefused:
