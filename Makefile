@@ -13,21 +13,21 @@ SERVICES := gateway preprocessing inference monitoring
 ##@ Run
 .PHONY: up down logs
 up: $(VENV)/.serve ## Start everything, send one picture through it, stay (DETACH=1: return)
-	$(BIN)/python -m local_stack up $(if $(DETACH),--detach)
+	@$(BIN)/python -m local_stack up $(if $(DETACH),--detach)
 
 down: $(VENV)/.serve ## Stop what make up DETACH=1 started
-	$(BIN)/python -m local_stack down
+	@$(BIN)/python -m local_stack down
 
 logs: $(VENV)/.serve ## Follow the logs of all services
-	$(BIN)/python -m local_stack logs
+	@$(BIN)/python -m local_stack logs
 
 ##@ Test
 .PHONY: test check format
 test: setup ## Every test that needs neither root nor a cluster
-	tools/test
+	@tools/test
 
 check: setup ## Format, lint, types, protos, workflows, spelling
-	tools/check
+	@tools/check
 
 format: setup ## Rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only --quiet .
@@ -60,13 +60,15 @@ help: ## Print this
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV): requirements/bootstrap.txt
-	$(PYTHON) tools/make_venv.py $(VENV) requirements/bootstrap.txt
+	@$(PYTHON) tools/make_venv.py $(VENV) requirements/bootstrap.txt
 
 $(VENV)/.serve: $(UV) $(SERVICES:%=requirements/%.txt) $(MEMBERS:%=%/pyproject.toml)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes $(SERVICES:%=-r requirements/%.txt)
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
-	touch $@
+	@echo "Installing the services"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes $(SERVICES:%=-r requirements/%.txt)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve requirements/all.txt
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.txt
-	touch $@
+	@echo "Installing what tests and checks need"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.txt
+	@touch $@
