@@ -51,7 +51,6 @@ class MonitoringRecorder:
     """
 
     def __init__(self, target: str, *, capacity: int, flush_seconds: float, metrics: RecorderMetrics) -> None:
-        self._metrics = metrics
         self._target = target
         self._capacity = capacity
         self._flush_seconds = flush_seconds
@@ -63,7 +62,6 @@ class MonitoringRecorder:
         self._empty.set()
         self._backoff = _FIRST_BACKOFF_SECONDS
         self._cut_off = False
-        metrics.pending.set_function(self._pending)
 
     async def __aenter__(self) -> Self:
         """Start sending; monitoring need not be there yet."""
