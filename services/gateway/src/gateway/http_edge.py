@@ -30,6 +30,7 @@ log = structlog.get_logger()
 Handler = Callable[[Request, Deadline], Awaitable[Response]]
 
 _CALLER_GONE = 499
+_LONGEST_TIMEOUT = 18
 _BODY = "fairlead.body"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -93,7 +94,8 @@ class HttpEdge:
         asked = request.headers.get("x-request-timeout-ms")
         if asked is None:
             return Deadline.after(self._settings.default_timeout)
-        if not (asked.isascii() and asked.isdecimal() and int(asked) > 0):
+        # Python refuses to read thousands of digits, and so must we before it does.
+        if not (len(asked) <= _LONGEST_TIMEOUT and asked.isascii() and asked.isdecimal() and int(asked) > 0):
             raise InvalidInput("The header X-Request-Timeout-Ms must be a whole number of milliseconds above 0.")
         return Deadline.after(min(int(asked) / 1000, self._settings.max_timeout))
 

@@ -43,7 +43,9 @@ def send_body(target: Target, vector: Vector) -> Reply:
     """Send a REST body as it stands: text, hex, or parts that repeat."""
     parts = vector["body"] if isinstance(vector["body"], list) else [vector["body"]]
     body = [_part(part) for part in parts]
-    headers = {HEADER_LENGTH: str(len(body[0]))} if vector.get("json_first") else vector.get("headers")
+    headers = {name: _part(value).decode() for name, value in vector.get("headers", {}).items()}
+    if vector.get("json_first"):
+        headers[HEADER_LENGTH] = str(len(body[0]))
     reply = target.send(vector["path"], b"".join(body), method=vector.get("method", "POST"), headers=headers)
     return Reply("OK") if reply.code == "OK" else reply.failure()
 
