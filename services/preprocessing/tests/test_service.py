@@ -12,7 +12,7 @@ from fairlead.preprocessing.v1.preprocessing_pb2 import DescribeRequest, Transfo
 from fairlead.preprocessing.v1.preprocessing_pb2_grpc import PreprocessingServiceStub
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_stack.eventually import eventually
 from local_stack.pytest_plugin import StartStack
@@ -133,6 +133,7 @@ def test_hostile_bytes_never_break_the_process(service: Stack, connect: Connect)
         [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"BM", b"RIFF\x24\x00\x00\x00WEBP", b""]
     )
 
+    @settings(deadline=None)
     @given(start=starts, rest=st.binary(max_size=200))
     def send(start: bytes, rest: bytes) -> None:
         assert refusal(lambda: stub.Transform(request(start + rest), timeout=5)).code() is (
