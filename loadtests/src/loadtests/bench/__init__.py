@@ -1,0 +1,1 @@
+"""Side-by-side measurements with generators that are not Python."""

@@ -1,0 +1,158 @@
+"""Who competes in which job."""
+
+import http.client
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+import grpc
+
+from loadtests.bench.generator import Call
+from loadtests.bench.payloads import (
+    MODEL,
+    Answer,
+    binary_tensor,
+    grpc_answer,
+    grpc_picture,
+    grpc_tensor,
+    json_tensor,
+    native_answer,
+    oip_answer,
+    plain_answer,
+    plain_tensor,
+)
+from loadtests.bench.servers import FAIRLEAD, Servers
+from loadtests.traffic import picture, row
+
+Job = Literal["tensor", "picture"]
+
+_RPC = "/inference.GRPCInferenceService/ModelInfer"
+_INFER = f"/v2/models/{MODEL}/infer"
+_PREDICT = f"/v1/models/{MODEL}:predict"
+_PEERS = ("kserve-predictor", "kserve-transformer", "fastapi")
+_PREDICTOR = ("kserve-predictor",)
+_LENGTH_HEADER = "inference-header-content-length"
+_TIMEOUT_SECONDS = 10
+_OK = 200
+_FRAME_BYTES = 5
+
+
+class WrongAnswer(Exception):
+    """A contender does not do the job, so timing it would say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to have a job done."""
+
+    name: str
+    job: Job
+    servers: tuple[str, ...]
+    """Groups of processes that take part; what they use is this contender's cost."""
+    call: Call
+    read: Callable[[bytes, int | None], Answer]
+    """Understands the body of an answer and the length of its JSON part, if it has one."""
+    has_fixed_size: bool = False
+    """Whether every answer has the same bytes: then their number is counted, as h2load sees no gRPC errors."""
+
+    def ask(self) -> tuple[Answer, int]:
+        """Ask once, without the generator; return the answer and its size on the wire."""
+        body, length = _over_grpc(self.call) if self.call.http2 else _over_http(self.call)
+        return self.read(body, length), len(body) + (_FRAME_BYTES if self.call.http2 else 0)
+
+
+def contenders(servers: Servers) -> list[Contender]:
+    """Return all contenders; the first of each job gives the answer that the others must agree with."""
+    stack, peers = servers.stack, servers.ports
+    ours = (*FAIRLEAD, "triton")
+    transformed, plain = ("kserve-transformer", "triton"), ("fastapi", "triton")
+    tensor, image = grpc_tensor(row()), (picture(), {"content-type": "image/png"})
+    as_json, as_binary = json_tensor(row()), binary_tensor(row())
+    gateway, predictor, transformer, app = stack.http_url, *(_url(peers[name]) for name in _PEERS)
+    return [
+        _grpc("Triton direct, gRPC raw", "tensor", ("triton",), stack.triton_grpc_address, tensor),
+        _grpc("Fairlead, OIP gRPC raw", "tensor", ours, stack.grpc_address, tensor),
+        _http("Fairlead, OIP REST binary", "tensor", ours, gateway + _INFER, as_binary, oip_answer),
+        _http("Fairlead, OIP REST JSON", "tensor", ours, gateway + _INFER, as_json, oip_answer),
+        _grpc("KServe predictor, gRPC raw", "tensor", _PREDICTOR, _address(peers["kserve-predictor"]), tensor),
+        _http("KServe predictor, REST binary", "tensor", _PREDICTOR, predictor + _INFER, as_binary, oip_answer),
+        _http("KServe predictor, REST JSON", "tensor", _PREDICTOR, predictor + _INFER, as_json, oip_answer),
+        _http("FastAPI + Triton, JSON", "tensor", plain, f"{app}/infer", plain_tensor(row()), _plain),
+        _http("Fairlead, native REST", "picture", ours, gateway + _PREDICT, image, _native),
+        _http("KServe transformer + Triton, REST", "picture", transformed, transformer + _PREDICT, image, oip_answer),
+        _grpc(
+            "KServe transformer + Triton, gRPC",
+            "picture",
+            transformed,
+            _address(peers["kserve-transformer"]),
+            grpc_picture(picture()),
+        ),
+        _http("FastAPI + Triton", "picture", plain, f"{app}/predict", image, _plain),
+    ]
+
+
+def verify(all_of_them: list[Contender]) -> dict[str, int]:
+    """Ask each once; return the sizes of their answers, or raise WrongAnswer."""
+    expected: dict[Job, Answer] = {}
+    sizes: dict[str, int] = {}
+    for contender in all_of_them:
+        answer, sizes[contender.name] = contender.ask()
+        if not answer.agrees(expected.setdefault(contender.job, answer)):
+            raise WrongAnswer(f"{contender.name} says {answer}, the first says {expected[contender.job]}")
+    return sizes
+
+
+def _grpc(name: str, job: Job, servers: tuple[str, ...], address: str, message: bytes) -> Contender:
+    headers = (("content-type", "application/grpc"), ("te", "trailers"))
+    framed = bytes(1) + len(message).to_bytes(_FRAME_BYTES - 1) + message
+    call = Call(f"http://{address}{_RPC}", framed, headers, http2=True)
+    return Contender(name, job, servers, call, lambda body, _: grpc_answer(body), has_fixed_size=True)
+
+
+def _http(  # noqa: PLR0917 - a table reads best without keywords
+    name: str,
+    job: Job,
+    servers: tuple[str, ...],
+    url: str,
+    payload: tuple[bytes, Mapping[str, str]],
+    read: Callable[[bytes, int | None], Answer],
+) -> Contender:
+    body, headers = payload
+    return Contender(name, job, servers, Call(url, body, tuple(headers.items()), http2=False), read)
+
+
+def _native(body: bytes, _length: int | None) -> Answer:
+    return native_answer(body)
+
+
+def _plain(body: bytes, _length: int | None) -> Answer:
+    return plain_answer(body)
+
+
+def _url(ports: Mapping[str, int]) -> str:
+    return f"http://127.0.0.1:{ports['http']}"
+
+
+def _address(ports: Mapping[str, int]) -> str:
+    return f"127.0.0.1:{ports['grpc']}"
+
+
+def _over_grpc(call: Call) -> tuple[bytes, None]:
+    with grpc.insecure_channel(urlsplit(call.url).netloc) as channel:
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_RPC)
+        return ask(call.body[_FRAME_BYTES:], timeout=_TIMEOUT_SECONDS), None
+
+
+def _over_http(call: Call) -> tuple[bytes, int | None]:
+    parts = urlsplit(call.url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT_SECONDS)
+    try:
+        connection.request("POST", parts.path, call.body, dict(call.headers))
+        response = connection.getresponse()
+        body, length = response.read(), response.headers.get(_LENGTH_HEADER)
+    finally:
+        connection.close()
+    if response.status != _OK:
+        raise WrongAnswer(f"{call.url} answered {response.status}: {body[:500]!r}")
+    return body, int(length) if length else None

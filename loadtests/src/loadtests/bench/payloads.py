@@ -1,0 +1,105 @@
+"""The two jobs as bytes in every protocol, and what their answers mean."""
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tritonclient.grpc import service_pb2 as oip
+
+MODEL = "digits"
+_PROBABILITIES = 10
+_LENGTH_HEADER = "inference-header-content-length"
+_JSON_TYPE = ("content-type", "application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a contender said."""
+
+    label: int
+    probabilities: tuple[float, ...]
+
+    def agrees(self, other: "Answer", tolerance: float = 1e-5) -> bool:
+        """Whether both say the same, rounding aside."""
+        pairs = zip(self.probabilities, other.probabilities, strict=True)
+        return self.label == other.label and all(abs(one - two) <= tolerance for one, two in pairs)
+
+
+def grpc_tensor(row: Sequence[float]) -> bytes:
+    """Return a ModelInferRequest with one raw row."""
+    request = oip.ModelInferRequest(model_name=MODEL)
+    request.inputs.add(name="pixels", datatype="FP32", shape=[1, len(row)])
+    request.raw_input_contents.append(_packed(row))
+    return bytes(request.SerializeToString())
+
+
+def json_tensor(row: Sequence[float]) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of an infer request in plain JSON."""
+    tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, len(row)], "data": list(row)}
+    return json.dumps({"inputs": [tensor]}).encode(), dict([_JSON_TYPE])
+
+
+def binary_tensor(row: Sequence[float]) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of an infer request with binary tensors both ways."""
+    raw = _packed(row)
+    tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, len(row)]}
+    described = {**tensor, "parameters": {"binary_data_size": len(raw)}}
+    head = json.dumps({"inputs": [described], "parameters": {"binary_data_output": True}}).encode()
+    return head + raw, {"content-type": "application/octet-stream", _LENGTH_HEADER: str(len(head))}
+
+
+def grpc_picture(picture: bytes) -> bytes:
+    """Return a ModelInferRequest with a picture as one BYTES element."""
+    request = oip.ModelInferRequest(model_name=MODEL)
+    request.inputs.add(name="picture", datatype="BYTES", shape=[1])
+    request.raw_input_contents.append(struct.pack("<I", len(picture)) + picture)
+    return bytes(request.SerializeToString())
+
+
+def plain_tensor(row: Sequence[float]) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers of the plain FastAPI app's request."""
+    return json.dumps({"pixels": list(row)}).encode(), dict([_JSON_TYPE])
+
+
+def grpc_answer(body: bytes) -> Answer:
+    """Read a ModelInferResponse with raw outputs."""
+    response = oip.ModelInferResponse.FromString(body)
+    by_name = dict(zip((each.name for each in response.outputs), response.raw_output_contents, strict=True))
+    return _raw_answer(by_name["label"], by_name["probabilities"])
+
+
+def oip_answer(body: bytes, header_length: int | None) -> Answer:
+    """Read an infer response over HTTP, in JSON or with binary outputs."""
+    outputs = json.loads(body[:header_length])["outputs"]
+    if header_length is None:
+        data: dict[str, Any] = {output["name"]: output["data"] for output in outputs}
+        return Answer(int(data["label"][0]), tuple(map(float, data["probabilities"])))
+    raw, at = {}, header_length
+    for output in outputs:
+        size = output["parameters"]["binary_data_size"]
+        raw[output["name"]] = body[at : at + size]
+        at += size
+    return _raw_answer(raw["label"], raw["probabilities"])
+
+
+def native_answer(body: bytes) -> Answer:
+    """Read the gateway's own answer."""
+    answer = json.loads(body)
+    ranked = {entry["label"]: entry["probability"] for entry in answer["probabilities"]}
+    return Answer(int(answer["label"]), tuple(ranked[str(digit)] for digit in range(_PROBABILITIES)))
+
+
+def plain_answer(body: bytes) -> Answer:
+    """Read the plain FastAPI app's answer."""
+    answer = json.loads(body)
+    return Answer(int(answer["label"]), tuple(answer["probabilities"]))
+
+
+def _packed(row: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(row)}f", *row)
+
+
+def _raw_answer(label: bytes, probabilities: bytes) -> Answer:
+    return Answer(int.from_bytes(label, "little"), struct.unpack(f"<{_PROBABILITIES}f", probabilities))
