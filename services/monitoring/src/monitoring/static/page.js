@@ -89,6 +89,7 @@ function draw(overview, mistakes) {
   drawNotices(overview.storage);
   byId("empty").hidden = overview.models.length > 0;
   byId("figures").hidden = overview.models.length === 0;
+  byId("filters").hidden = overview.models.length === 0;
   drawFilters(overview);
   if (!overview.models.length) return;
   drawn = overview;
