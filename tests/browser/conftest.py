@@ -22,7 +22,8 @@ _FLAGS = (
 _SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, its event loop runs, and no other test of the worker could start one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
