@@ -67,6 +67,7 @@ def test_the_page_draws_every_figure_and_asks_nobody_else(
     page.get_by_role("button", name="Show older ones").click()
     expect(page.locator("#mistakes li")).to_have_count(20)
     expect(page.locator("#mistakes svg").first).to_have_attribute("aria-label", re.compile("predicted ., right is ."))
+    page.evaluate("scrollTo(0, 0)")
     screenshot(page, f"monitoring-page-{scheme}")
     assert visitor.problems == []
     assert {url for url in visitor.requests if not url.startswith(judged.monitoring_url)} == set()

@@ -12,6 +12,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _TRACE_ID = re.compile(r"(?:[0-9a-f]{32})?")
 _MAX_TEXT = 256
 _DAY_SECONDS = 86_400
+_ONE = 1.0001
 _HOUR_MS = 3_600_000
 
 
@@ -69,9 +70,10 @@ def _model_problem(prediction: PredictionMade) -> tuple[str, str] | None:
 def _number_problem(prediction: PredictionMade, max_values: int) -> tuple[str, str] | None:
     if max(len(prediction.probabilities), len(prediction.features)) > max_values:
         return "features", f"features and probabilities must be at most {max_values} numbers each"
-    for probability in prediction.probabilities:
-        if not 0.0 <= probability <= 1.0001:  # float32 sums round; NaN fails too  # noqa: PLR2004
-            return "probabilities", "must lie between 0 and 1"
+    probabilities = prediction.probabilities[:]
+    # float32 rounds; the sum is there because NaN passes through min and max, but through no sum.
+    if probabilities and not (min(probabilities) >= 0 and max(probabilities) <= _ONE and sum(probabilities) >= 0):
+        return "probabilities", "must lie between 0 and 1"
     timings = prediction.timings
     for stage in (timings.preprocessing_ms, timings.inference_ms, timings.total_ms):
         if not 0.0 <= stage <= _HOUR_MS:

@@ -125,7 +125,9 @@ class GetModelQualityRequest(_message.Message):
     model_digest: _builtins.str
     """Empty: every digest, one ModelQuality each."""
     @_builtins.property
-    def to(self) -> _timestamp_pb2.Timestamp: ...
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """Excluded; absent: until now."""
+
     def __init__(
         self,
         *,
@@ -361,7 +363,9 @@ class ListPredictionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     model_name: _builtins.str
+    """Empty: of every model."""
     model_digest: _builtins.str
+    """Empty: of every digest."""
     mistakes_only: _builtins.bool
     """Only those whose feedback disagrees with the answer."""
     page_size: _builtins.int

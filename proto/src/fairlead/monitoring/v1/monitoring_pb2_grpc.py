@@ -65,6 +65,10 @@ class MonitoringServiceServicer:
         """Records predictions in batches; each answer acknowledges all batches up to
         a sequence number, after they are durable. A batch without acknowledgement
         is sent again; a prediction seen twice is stored once.
+
+        INVALID_ARGUMENT: a record makes no sense; the violation names it, as
+        predictions[3].label, and nothing of its batch is stored. UNAVAILABLE: the
+        disk takes nothing now, or the server drains; connect and send again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,13 +77,17 @@ class MonitoringServiceServicer:
     def RecordFeedback(self, request, context):
         """Records the right label of a prediction; the answer means it is durable.
         Feedback may come before its prediction, late or twice; the latest counts.
+
+        INVALID_ARGUMENT and UNAVAILABLE as above.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModelQuality(self, request, context):
-        """Computes quality over a time window, per model digest.
+        """Computes quality over a time window, per model digest, newest digest first.
+
+        NOT_FOUND: asked for one digest, which has no prediction in the window.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,13 +37,22 @@ class MonitoringServiceStub:
     """Records predictions in batches; each answer acknowledges all batches up to
     a sequence number, after they are durable. A batch without acknowledgement
     is sent again; a prediction seen twice is stored once.
+
+    INVALID_ARGUMENT: a record makes no sense; the violation names it, as
+    predictions[3].label, and nothing of its batch is stored. UNAVAILABLE: the
+    disk takes nothing now, or the server drains; connect and send again.
     """
     RecordFeedback: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.RecordFeedbackRequest, _monitoring_pb2.RecordFeedbackResponse]
     """Records the right label of a prediction; the answer means it is durable.
     Feedback may come before its prediction, late or twice; the latest counts.
+
+    INVALID_ARGUMENT and UNAVAILABLE as above.
     """
     GetModelQuality: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.GetModelQualityRequest, _monitoring_pb2.GetModelQualityResponse]
-    """Computes quality over a time window, per model digest."""
+    """Computes quality over a time window, per model digest, newest digest first.
+
+    NOT_FOUND: asked for one digest, which has no prediction in the window.
+    """
     ListPredictions: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.ListPredictionsRequest, _monitoring_pb2.ListPredictionsResponse]
     """Lists predictions, newest first."""
 
@@ -56,13 +65,22 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Records predictions in batches; each answer acknowledges all batches up to
     a sequence number, after they are durable. A batch without acknowledgement
     is sent again; a prediction seen twice is stored once.
+
+    INVALID_ARGUMENT: a record makes no sense; the violation names it, as
+    predictions[3].label, and nothing of its batch is stored. UNAVAILABLE: the
+    disk takes nothing now, or the server drains; connect and send again.
     """
     RecordFeedback: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.RecordFeedbackRequest, _monitoring_pb2.RecordFeedbackResponse]  # type: ignore[assignment]
     """Records the right label of a prediction; the answer means it is durable.
     Feedback may come before its prediction, late or twice; the latest counts.
+
+    INVALID_ARGUMENT and UNAVAILABLE as above.
     """
     GetModelQuality: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.GetModelQualityRequest, _monitoring_pb2.GetModelQualityResponse]  # type: ignore[assignment]
-    """Computes quality over a time window, per model digest."""
+    """Computes quality over a time window, per model digest, newest digest first.
+
+    NOT_FOUND: asked for one digest, which has no prediction in the window.
+    """
     ListPredictions: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.ListPredictionsRequest, _monitoring_pb2.ListPredictionsResponse]  # type: ignore[assignment]
     """Lists predictions, newest first."""
 
@@ -78,6 +96,10 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records predictions in batches; each answer acknowledges all batches up to
         a sequence number, after they are durable. A batch without acknowledgement
         is sent again; a prediction seen twice is stored once.
+
+        INVALID_ARGUMENT: a record makes no sense; the violation names it, as
+        predictions[3].label, and nothing of its batch is stored. UNAVAILABLE: the
+        disk takes nothing now, or the server drains; connect and send again.
         """
 
     @_abc_1.abstractmethod
@@ -88,6 +110,8 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_monitoring_pb2.RecordFeedbackResponse, _abc.Awaitable[_monitoring_pb2.RecordFeedbackResponse]]:
         """Records the right label of a prediction; the answer means it is durable.
         Feedback may come before its prediction, late or twice; the latest counts.
+
+        INVALID_ARGUMENT and UNAVAILABLE as above.
         """
 
     @_abc_1.abstractmethod
@@ -96,7 +120,10 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_pb2.GetModelQualityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_pb2.GetModelQualityResponse, _abc.Awaitable[_monitoring_pb2.GetModelQualityResponse]]:
-        """Computes quality over a time window, per model digest."""
+        """Computes quality over a time window, per model digest, newest digest first.
+
+        NOT_FOUND: asked for one digest, which has no prediction in the window.
+        """
 
     @_abc_1.abstractmethod
     def ListPredictions(

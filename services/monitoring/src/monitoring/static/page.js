@@ -8,8 +8,8 @@ const byId = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat();
 const percent = (value, digits = 1) => `${(value * 100).toFixed(digits)} %`;
 const short = (digest) => digest.replace("sha256:", "").slice(0, 12);
-const ms = (value) => (value === null ? "–" : value && value < 10 ? value.toFixed(1) : whole.format(Math.round(value)));
-const compact = (value) => (value >= 10000 ? `${+(value / 1000).toFixed(1)}k` : `${+value.toFixed(1)}`);
+const ms = (value) => (value === null ? "–" : value < 10 ? `${+value.toFixed(1)}` : whole.format(Math.round(value)));
+const compact = (value) => (value >= 10000 ? `${+(value / 1000).toFixed(1)}k` : value > 0 && value < 0.1 ? "< 0.1" : `${+value.toFixed(1)}`);
 
 const asked = new URLSearchParams(location.search);
 const choice = { window: WINDOWS[asked.get("window")] ? asked.get("window") : "1h", model: asked.get("model") ?? "", digest: asked.get("digest") ?? "" };
@@ -197,7 +197,10 @@ function drawConfusion({ confusion, classes }) {
     const sum = row.reduce((a, b) => a + b, 0);
     return el("tr", {}, el("th", { scope: "row" }, actual), ...row.map((count, at) => matrixCell(count, count / sum, actual === labels[at])));
   });
-  return byId("confusion").replaceChildren(el("table", { class: "matrix" }, el("thead", {}, head), el("tbody", {}, ...rows)));
+  const table = el("table", { class: "matrix" }, el("thead", {}, head), el("tbody", {}, ...rows));
+  table.style.maxWidth = `${(labels.length + 1) * 56}px`;
+  table.style.minWidth = `${(labels.length + 1) * 27}px`;
+  return byId("confusion").replaceChildren(table);
 }
 
 function matrixCell(count, share, right) {
