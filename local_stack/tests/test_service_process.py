@@ -19,11 +19,16 @@ def child_of(service: ServiceProcess) -> int:
     return int(line.split()[1])
 
 
-def is_alive(pid: int) -> bool:
+def state_of(pid: int) -> str:
+    """Return the letter that ps shows: R, S, T, Z; empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return ""
+
+
+def is_alive(pid: int) -> bool:
+    return state_of(pid) not in {"", "Z"}
 
 
 def test_a_service_is_ready_once_its_readyz_says_so(tiny: StartTiny) -> None:
@@ -40,8 +45,10 @@ def test_a_service_that_ends_is_reported_with_its_last_lines(tiny: StartTiny) ->
 
 @pytest.mark.requirement("STACK-004")
 def test_a_service_that_never_gets_ready_is_reported_with_what_it_waits_for(tiny: StartTiny) -> None:
+    service = tiny(TINY_NEVER_READY="1")
+    eventually(lambda: service.obstacles() == {"model": "still loading"})
     with pytest.raises(ServiceDied, match="model: still loading"):
-        tiny(TINY_NEVER_READY="1").wait_ready(timeout=0.3)
+        service.wait_ready(timeout=0)
 
 
 def test_stop_drains_and_leaves_no_children(tiny: StartTiny) -> None:
@@ -63,7 +70,7 @@ def test_a_frozen_service_does_not_answer_until_it_is_thawed(tiny: StartTiny) ->
     service = tiny()
     service.wait_ready(timeout=5)
     service.freeze()
-    assert Path(f"/proc/{service.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    eventually(lambda: state_of(service.pid) == "T")
     service.thaw()
     service.wait_ready(timeout=5)
 
