@@ -53,6 +53,17 @@ class ServiceProcess:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    def descendants(self) -> list[int]:
+        """Return the process ids of its children, their children and so on."""
+        found: list[int] = []
+        unseen = [self.pid]
+        while unseen:
+            tasks = Path(f"/proc/{unseen.pop()}/task").glob("*/children")
+            below = [int(pid) for children in tasks for pid in children.read_text().split()]
+            found += below
+            unseen += below
+        return found
+
     def start(self) -> None:
         """Start it; its output is appended to the log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -98,16 +98,6 @@ class Launcher:
         lines = self.process.log.read_text().splitlines()
         return [entry for line in lines if line.startswith("{") and (entry := json.loads(line))["event"] == event]
 
-    def children(self) -> list[int]:
-        """Return the processes below the launcher: Triton and the programs that it runs models in."""
-        found, unseen = [], [self.process.pid]
-        while unseen:
-            pid = unseen.pop()
-            tasks = Path(f"/proc/{pid}/task").glob("*/children")
-            unseen += (below := [int(child) for path in tasks for child in path.read_text().split()])
-            found += below
-        return found
-
 
 Launch = Callable[..., Launcher]
 

@@ -18,6 +18,7 @@ from inference.model_package import Package, load_package
 from inference.model_repository import lay_out
 from inference.pins import Pin
 from inference.settings import Settings
+from inference.shared_memory import SharedMemory
 from inference.triton_client import NotReady, TritonClient
 from inference.triton_command import TritonPorts, triton_command
 from inference.triton_environment import ensure_environment
@@ -65,7 +66,7 @@ def _repository(packages: list[Package], settings: Settings) -> Iterator[_Reposi
 
 
 def _triton(settings: Settings, repository: Path, ports: TritonPorts) -> TritonProcess:
-    shm_prefix = f"fairlead-{os.getpid()}-"
+    shared_memory = SharedMemory(os.getpid())
     if settings.backend == "python-onnxruntime":
         environment = ensure_environment(settings)
         program, backends, variables = environment.program, environment.backends, environment.variables
@@ -74,9 +75,9 @@ def _triton(settings: Settings, repository: Path, ports: TritonPorts) -> TritonP
         if not program.is_file():
             raise StartError(f"INFERENCE_TRITONSERVER: {program} does not exist. It is part of NVIDIA's image.")
     command = triton_command(
-        program, settings, repository=repository, backends=backends, ports=ports, shm_prefix=shm_prefix
+        program, settings, repository=repository, backends=backends, ports=ports, shm_prefix=shared_memory.prefix
     )
-    return TritonProcess(command, variables=variables, grace=settings.grace, shm_prefix=shm_prefix)
+    return TritonProcess(command, variables=variables, grace=settings.grace, shared_memory=shared_memory)
 
 
 async def _until_ready(triton: TritonProcess, client: TritonClient, *, timeout: float) -> None:  # noqa: ASYNC109

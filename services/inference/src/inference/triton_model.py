@@ -6,6 +6,7 @@ Nobody imports it here: the launcher copies it into the model repository, and Tr
 from __future__ import annotations  # the backend gives its classes names after this file is read
 
 import json
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,13 @@ class TritonPythonModel:
         feeds = [
             [pb.get_input_tensor_by_name(request, name).as_numpy() for request in requests] for name in self._inputs
         ]
-        sizes = [len(rows) for rows in feeds[0]]
-        batch = {
-            name: rows[0] if len(rows) == 1 else np.concatenate(rows)
-            for name, rows in zip(self._inputs, feeds, strict=True)
-        }
-        results = list(zip(self._outputs, self._run(self._outputs, batch), strict=True))
-        responses, start = [], 0
-        for size in sizes:
-            end = start + size
-            responses.append(pb.InferenceResponse([pb.Tensor(name, rows[start:end]) for name, rows in results]))
-            start = end
-        return responses
+        if len(requests) == 1:
+            results = self._run(self._outputs, {name: rows[0] for name, rows in zip(self._inputs, feeds, strict=True)})
+            return [self._response(results)]
+        batch = {name: np.concatenate(rows) for name, rows in zip(self._inputs, feeds, strict=True)}
+        results = self._run(self._outputs, batch)
+        bounds = pairwise(accumulate((len(rows) for rows in feeds[0]), initial=0))
+        return [self._response([rows[start:end] for rows in results]) for start, end in bounds]
+
+    def _response(self, results: list[np.ndarray]) -> pb.InferenceResponse:
+        return pb.InferenceResponse([pb.Tensor(name, rows) for name, rows in zip(self._outputs, results, strict=True)])

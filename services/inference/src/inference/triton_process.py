@@ -12,6 +12,7 @@ from typing import Self
 
 import structlog
 
+from inference.shared_memory import SharedMemory
 from inference.triton_log import Severity, read_line
 
 log = structlog.get_logger()
@@ -26,19 +27,20 @@ class TritonProcess:
     """Runs Triton while entered; leaving stops it and everything it started."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, variables: Mapping[str, str], grace: float, shm_prefix: str
+        self, command: Sequence[str | Path], *, variables: Mapping[str, str], grace: float, shared_memory: SharedMemory
     ) -> None:
         self._command = [str(part) for part in command]
         # Triton, CUDA and the loader read variables of their own; only what we set on top is ours.
         self._variables = {**os.environ, **variables}  # noqa: TID251
         self._grace = grace
-        self._shm_prefix = shm_prefix
+        self._shared_memory = shared_memory
         self._errors: deque[str] = deque(maxlen=_LAST_ERRORS)
         self._process: asyncio.subprocess.Process
         self._logging: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         """Start Triton."""
+        self._shared_memory.remove_abandoned()
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._variables,
@@ -63,13 +65,8 @@ class TritonProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self._logging
-        self._remove_shared_memory()
+        self._shared_memory.remove()
         log.info("triton.stopped", exit_code=self._process.returncode)
-
-    def _remove_shared_memory(self) -> None:
-        """Remove what a Triton that was killed leaves behind."""
-        for leftover in Path("/dev/shm").glob(f"{self._shm_prefix}*"):  # noqa: S108 - where the Python backend keeps it
-            leftover.unlink(missing_ok=True)
 
     async def ended(self) -> str:
         """Wait until Triton is gone; return how it ended and what it said last."""
@@ -90,4 +87,4 @@ class TritonProcess:
 
 def _die_with_parent() -> None:
     """Have the kernel end Triton when this process is gone, even by SIGKILL."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
