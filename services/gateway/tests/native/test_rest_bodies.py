@@ -91,6 +91,7 @@ async def test_a_body_over_the_limit_is_413(http: Any, framing: str) -> None:
         (b'{"image": "data:image/png;base64,AAAA"}', "image"),
         (b'{"image": "AAA"}', "image"),
         (b'{"image": ""}', "image"),
+        (f'{{"image": "{BASE64[:4]} {BASE64[4:]}"}}'.encode(), "image"),
     ],
 )
 async def test_a_json_body_that_holds_no_image_is_400_and_names_the_field(http: Any, body: bytes, field: str) -> None:
