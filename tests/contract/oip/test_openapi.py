@@ -29,7 +29,7 @@ protocol = schemathesis.openapi.from_dict(yaml.safe_load(SHAPE.read_text()))
 
 
 @pytest.mark.requirement("OIP-015")
-@protocol.parametrize()
+@protocol.parametrize()  # type: ignore[untyped-decorator]
 @some
 def test_the_gateway_has_the_protocols_shape(case: schemathesis.Case, kit_servers: KitServers) -> None:
     # The shape cannot know a model's tensors: most requests that it allows are rightly refused.

@@ -56,7 +56,7 @@ class SteeredTriton:
     answer: Answer = default_answer
     received: list[bytes] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
 
     async def infer(self, request: bytes, *, deadline: Deadline) -> bytes:
         self.received.append(request)
@@ -64,10 +64,10 @@ class SteeredTriton:
         try:
             return await self.answer(oip.ModelInferRequest.FromString(request))
         except asyncio.CancelledError:
-            self.cancelled.set()
+            self.cancelled.put_nowait(request)
             raise
 
-    async def call(self, rpc: str, request: Message, response: type[Message], *, deadline: Deadline) -> Message:
+    async def call(self, rpc: str, request: Message, response: type[M], *, deadline: Deadline) -> M:
         raise NotFound(f"{rpc} is not part of this test")
 
 

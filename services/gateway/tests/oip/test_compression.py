@@ -30,7 +30,8 @@ def answer(accept: str | None, body: bytes = BODY) -> Response:
 )
 def test_an_answer_is_compressed_as_its_caller_accepts(accept: str | None, encoding: str | None) -> None:
     response = answer(accept)
-    plain = {None: bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}[encoding](response.body)
+    decompress: dict[str | None, Any] = {None: bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}
+    plain = decompress[encoding](response.body)
     assert plain == BODY
     assert response.headers.get("content-encoding") == encoding
     assert response.headers["content-length"] == str(len(response.body))

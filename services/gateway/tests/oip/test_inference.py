@@ -77,14 +77,14 @@ async def test_the_digest_is_that_of_the_version_that_answered(
 
 @pytest.mark.requirement("OIP-007")
 @pytest.mark.parametrize(
-    ("timeout", "seconds"),
+    ("asked", "seconds"),
     [(oip.InferParameter(int64_param=250_000), 0.25), (oip.InferParameter(uint64_param=10**12), 5)],
 )
 async def test_the_timeout_parameter_only_shortens_the_deadline(
-    inference: Inference, triton: Any, row_message: Build, timeout: oip.InferParameter, seconds: float
+    inference: Inference, triton: Any, row_message: Build, asked: oip.InferParameter, seconds: float
 ) -> None:
     before = time.monotonic()
-    await infer(inference, row_message(timeout=timeout), seconds=5)
+    await infer(inference, row_message(timeout=asked), seconds=5)
     assert before + seconds <= triton.deadlines[0].expires_at <= time.monotonic() + seconds
 
 

@@ -83,7 +83,7 @@ class Target:
 
     def call(self, method: str, message: bytes) -> bytes:
         """Call a method of inference.GRPCInferenceService with bytes."""
-        rpc = self.channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+        rpc: Any = self.channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
         answer: bytes = rpc(message, timeout=_TIMEOUT_SECONDS)
         return answer
 

@@ -33,7 +33,7 @@ def _send_binary(target: Target, vector: Vector) -> Reply:
     tensors = []
     for tensor in _inputs(vector):
         raw = _raw(tensor)
-        header = {key: tensor[key] for key in ("name", "datatype", "shape") if key in tensor}
+        header: dict[str, Any] = {key: tensor[key] for key in ("name", "datatype", "shape") if key in tensor}
         header["parameters"] = {**tensor.get("parameters", {}), "binary_data_size": len(raw)}
         content["inputs"].append(header)
         tensors.append(raw)
@@ -51,7 +51,7 @@ def _send_raw(target: Target, vector: Vector) -> Reply:
 def _send_typed(target: Target, vector: Vector) -> Reply:
     request = _message(vector)
     for tensor, sent in zip(_inputs(vector), request.inputs, strict=True):
-        datatype = tensor.get("packed_as", tensor.get("datatype"))
+        datatype = str(tensor.get("packed_as", tensor.get("datatype")))
         values = flatten(tensor.get("data", []))
         if datatype == "BYTES":
             values = [text.encode() for text in values]

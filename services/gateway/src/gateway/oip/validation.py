@@ -66,7 +66,7 @@ def _check_input(index: int, tensor: oip.ModelInferRequest.InferInputTensor, spe
     if len(shape) != len(spec.shape):
         raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} is of rank {len(shape)}; {_wanted(spec)}")
     for size, wanted in zip(shape, spec.shape, strict=True):
-        if size != wanted and (wanted >= 0 or size < 0):
+        if size < 0 or (size != wanted and wanted >= 0):
             raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} does not fit; {_wanted(spec)}")
     if prod(size or 1 for size in shape) > _MAX_ELEMENTS:
         raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} holds more elements than any request can carry")
