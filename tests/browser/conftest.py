@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from local_stack.settings import ROOT, StackSettings
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
@@ -51,11 +51,19 @@ class Visitor:
         context = self._browser.new_context(**options)
         self._contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        page.on("console", self._note)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(url)
         return page
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
+
+    def _note_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
 
     def leave(self) -> None:
         for context in self._contexts:

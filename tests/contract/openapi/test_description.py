@@ -47,7 +47,7 @@ def test_the_description_is_served(stack: Stack) -> None:
 
 
 @pytest.mark.requirement("NATIVE-021")
-@schema.parametrize()
+@schema.parametrize()  # type: ignore[untyped-decorator]  # schemathesis is not followed for types
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_described(stack: Stack, case: Case) -> None:
     case.call_and_validate(base_url=stack.http_url, checks=CHECKS)

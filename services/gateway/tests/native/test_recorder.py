@@ -52,13 +52,19 @@ class Monitoring(MonitoringServiceServicer):
             await context.abort(self.feedback_code, "The label is wrong.")
         return pb.RecordFeedbackResponse(prediction_known=request.feedback.prediction_id in self.durable)
 
+    async def GetModelQuality(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
+    async def ListPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
 
 class Neighbourhood:
     """A recorder, and a monitoring service that can be stopped and started on one address."""
 
     def __init__(self, recorder: MonitoringRecorder, registry: CollectorRegistry, port: int) -> None:
         self.recorder = recorder
-        self.monitoring = Monitoring()
+        self.monitoring = Monitoring()  # type: ignore[abstract]  # has the calls that the gateway makes
         self._registry = registry
         self._port = port
         self._server: grpc.aio.Server | None = None
