@@ -77,7 +77,7 @@ async def test_a_stream_is_told_to_come_again_when_the_service_drains_and_the_ex
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await idle.call.read()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        (outcome,) = await asyncio.gather(sending, return_exceptions=True)
+        outcome: Any = (await asyncio.gather(sending, return_exceptions=True))[0]
     if outcome is not None:  # it came in after draining had begun
         assert isinstance(outcome, grpc.aio.AioRpcError)
         assert outcome.code() is grpc.StatusCode.UNAVAILABLE
@@ -134,7 +134,7 @@ async def test_a_database_found_corrupt_is_kept_aside_and_a_new_one_begun(
     monitoring.process.restart()
 
     for ago in range(20):  # until a record meets a broken page, if the start has not met one
-        (outcome,) = await asyncio.gather(monitoring.record(made(ago=ago)), return_exceptions=True)
+        outcome: Any = (await asyncio.gather(monitoring.record(made(ago=ago)), return_exceptions=True))[0]
         if outcome is not None:
             assert outcome.code() is grpc.StatusCode.UNAVAILABLE
             await until(lambda: monitoring.ready()[0] == 200)
@@ -174,7 +174,8 @@ def limit_file_size(pid: int, limit: int) -> None:
 
 
 def file_size(monitoring: Any) -> int:
-    return max(part.stat().st_size for part in monitoring.database.parent.iterdir())
+    sizes: list[int] = [part.stat().st_size for part in monitoring.database.parent.iterdir()]
+    return max(sizes)
 
 
 async def count(monitoring: Any) -> int:

@@ -59,7 +59,7 @@ class Writer:
     @property
     def failure(self) -> str | None:
         """Why nothing can be written now; None when all is well."""
-        return self._failure
+        return self._failure or (None if self._thread.is_alive() else "the writer has ended")
 
     @property
     def rows(self) -> int:
@@ -73,13 +73,13 @@ class Writer:
 
     async def check(self) -> None:
         """Raise while nothing can be written: what readiness asks."""
-        if self._failure:
+        if self.failure:
             raise self._refusal()
 
     async def do(self, job: Job[T], *, patient: bool = False) -> T:
         """Return what `job` returned, after its transaction is durable; waits while the queue is full."""
         await self._places.acquire()
-        if self._failure:
+        if self.failure:
             self._places.release()
             raise self._refusal()
         answer: asyncio.Future[T] = self._loop.create_future()
@@ -135,13 +135,19 @@ class Writer:
             self._fail(error)
             self._answer(group, self._refusal())
         except Exception as error:  # noqa: BLE001 - a defect in one job must not end the only writer; its callers get it
-            self._ledger.connection.execute("ROLLBACK")
-            self._ledger = Ledger(self._ledger.connection)  # what it remembers of this transaction is not so
+            self._roll_back(self._ledger)
             self._answer(group, error)
         else:
             self._on_commit(time.perf_counter() - start)
             self._answer(group, None)
         return last
+
+    def _roll_back(self, ledger: Ledger) -> None:
+        try:
+            ledger.connection.execute("ROLLBACK")
+            self._ledger = Ledger(ledger.connection)  # what the old one remembers of this transaction is not so
+        except sqlite3.Error as error:
+            self._fail(error)
 
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         group = [first]
@@ -170,7 +176,7 @@ class Writer:
         self._loop.call_soon_threadsafe(answer)
 
     def _refusal(self) -> DependencyUnavailable:
-        return DependencyUnavailable(f"Nothing can be stored now: {self._failure}. Send it again later.")
+        return DependencyUnavailable(f"Nothing can be stored now: {self.failure}. Send it again later.")
 
     def _fail(self, error: sqlite3.Error) -> None:
         self._suspect = self._suspect or is_corruption(error)
@@ -198,7 +204,7 @@ class Writer:
             except BaseException:
                 ledger.connection.close()
                 raise
-        except (sqlite3.Error, DatabaseUnusable) as error:
+        except (sqlite3.Error, OSError) as error:
             self._failure = f"the database answers '{error}'"
             return
         self._ledger = ledger
