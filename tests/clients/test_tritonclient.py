@@ -124,9 +124,11 @@ def test_grpc_streams(stack: Stack, zero: np.ndarray) -> None:
         for number in range(20):
             result, error = answers.get(timeout=10)
             assert error is None
+            assert result is not None
             assert_zero(result)
             assert result.get_response().id == str(number)
         _, error = answers.get(timeout=10)
+        assert error is not None
         assert "nothing" in error.message()
         client.stop_stream()
 

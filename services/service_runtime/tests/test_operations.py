@@ -48,6 +48,6 @@ async def test_a_second_http_server_on_a_port_is_refused_by_name() -> None:
 async def fetch(url: str) -> str:
     def read() -> str:
         with urllib.request.urlopen(url, timeout=5) as response:
-            return response.read().decode()  # type: ignore[no-any-return]
+            return response.read().decode()
 
     return await asyncio.to_thread(read)

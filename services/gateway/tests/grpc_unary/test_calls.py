@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -42,15 +43,15 @@ class Service:
         return b""
 
     async def metadata(self, _request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        sent = dict(context.invocation_metadata())
-        return f"{sent['traceparent']} {4 < context.time_remaining() < 6}".encode()
+        sent = dict(context.invocation_metadata() or ())
+        return f"{sent['traceparent']!s} {4 < context.time_remaining() < 6}".encode()
 
 
 @asynccontextmanager
 async def serving(service: Service, port: int = 0) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
     server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", 0)])
     names = ("echo", "refuse", "hang", "metadata")
-    methods = {name: grpc.unary_unary_rpc_method_handler(getattr(service, name)) for name in names}
+    methods: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(getattr(service, name)) for name in names}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", methods),))
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -74,7 +75,8 @@ async def calling(kind: str, port: int) -> AsyncIterator[Call]:
 
         async def call(method: str, message: bytes, *, seconds: float, metadata: Metadata = ()) -> bytes:
             try:
-                return await channel.unary_unary(method)(message, timeout=seconds, metadata=metadata)
+                ask: Any = channel.unary_unary(method)
+                return await ask(message, timeout=seconds, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 rich = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
                 raise RpcError(error.code(), error.details() or "", status_details=rich) from error

@@ -64,7 +64,7 @@ class Neighbourhood:
 
     def __init__(self, recorder: MonitoringRecorder, registry: CollectorRegistry, port: int) -> None:
         self.recorder = recorder
-        self.monitoring = Monitoring()  # type: ignore[abstract]  # has the calls that the gateway makes
+        self.monitoring = Monitoring()
         self._registry = registry
         self._port = port
         self._server: grpc.aio.Server | None = None

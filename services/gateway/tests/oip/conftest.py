@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import grpc
 import pytest
@@ -20,6 +21,8 @@ from service_runtime.deadlines import Deadline
 from service_runtime.errors import NotFound
 from service_runtime.grpc_errors import ErrorInterceptor
 from tritonclient.grpc import service_pb2 as oip
+
+M = TypeVar("M", bound=Message)
 
 ROWS = ServedModel(
     name="rows",

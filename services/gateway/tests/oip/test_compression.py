@@ -1,5 +1,6 @@
 import gzip
 import zlib
+from typing import Any
 
 import pytest
 from gateway.oip.compression import compressed
