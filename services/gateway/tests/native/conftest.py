@@ -124,6 +124,7 @@ class FakeInference:
 
     version: str = "3"
     probability: float = 0.91
+    classes: int = 10
     failure: ServiceError | None = None
 
     async def infer(self, request: bytes, *, deadline: Deadline) -> bytes:
@@ -132,10 +133,10 @@ class FakeInference:
         asked = ModelInferRequest.FromString(request)
         count = asked.inputs[0].shape[0]
         digits = [int(value) for value in array("f", asked.raw_input_contents[0])[::64]]
-        rows = [[self.probability if each == digit else 0.01 for each in range(10)] for digit in digits]
+        rows = [[self.probability if each == digit else 0.01 for each in range(self.classes)] for digit in digits]
         answer = ModelInferResponse(model_name=asked.model_name, model_version=self.version)
         answer.outputs.add(name="label", datatype="INT64", shape=[count])
-        answer.outputs.add(name="probabilities", datatype="FP32", shape=[count, 10])
+        answer.outputs.add(name="probabilities", datatype="FP32", shape=[count, self.classes])
         answer.raw_output_contents.append(array("q", digits).tobytes())
         answer.raw_output_contents.append(array("f", chain.from_iterable(rows)).tobytes())
         return bytes(answer.SerializeToString())

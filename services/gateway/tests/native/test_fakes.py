@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gateway.catalog import ModelCatalog, ServedModel, TritonCatalog
 from gateway.metrics import UpstreamMetrics
-from gateway.native.tensors import encode_request, parse_answer
+from gateway.native.tensors import encode_request, read_answer
 from gateway.preprocessing import PreprocessingClient, Preprocessor
 from gateway.triton import InferenceServer, Triton
 from gateway.upstream import Upstream
@@ -18,6 +18,7 @@ from local_stack.stack import Stack
 from prometheus_client import CollectorRegistry
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import InvalidInput, NotFound
+from tritonclient.grpc.service_pb2 import ModelInferResponse
 
 PICTURE = (ROOT / "local_stack" / "src" / "local_stack" / "seven.png").read_bytes()
 MESSAGE_BYTES = 1 << 20
@@ -83,10 +84,10 @@ class Contract:
             [PICTURE, PICTURE], feature_spec=model.feature_spec, digest=model.feature_spec_digest, deadline=soon()
         )
         tensor.tensor = array("f", [5.0] * 128).tobytes()
-        answer = parse_answer(
-            await neighbours.inference.infer(encode_request(model, tensor), deadline=soon()), model, count=2
-        )
-        assert answer.version == model.version
+        raw = await neighbours.inference.infer(encode_request(model, tensor), deadline=soon())
+        response = ModelInferResponse.FromString(raw)
+        assert response.model_version == model.version
+        answer = read_answer(response, model, count=2)
         assert answer.classes[0] == answer.classes[1]
         for row in answer.probabilities:
             assert len(row) == 10

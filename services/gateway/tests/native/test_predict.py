@@ -108,13 +108,17 @@ async def test_the_answer_names_the_version_that_answered_not_the_one_asked(gate
 
 
 @pytest.mark.requirement("NATIVE-002")
-async def test_a_model_replaced_by_one_with_other_preprocessing_is_worth_a_retry(
-    gateway: Any, api: Any, refused: Any
+@pytest.mark.parametrize(
+    "change", [{"feature_spec_digest": "sha256:" + "99" * 32}, {"labels": tuple("0123456789X")}], ids=str
+)
+async def test_a_model_replaced_by_one_with_another_contract_is_worth_a_retry(
+    gateway: Any, api: Any, refused: Any, change: dict[str, Any]
 ) -> None:
     """The tensor was made for the old one: its answer would be wrong without anyone noticing."""
     digits = gateway.catalog.models["digits", ""]
-    gateway.catalog.models["digits", "4"] = replace(digits, version="4", feature_spec_digest="sha256:" + "99" * 32)
+    gateway.catalog.models["digits", "4"] = replaced = replace(digits, version="4", **change)
     gateway.inference.version = "4"
+    gateway.inference.classes = len(replaced.labels)
     with pytest.raises(refused) as error:
         await api.predict("digits", picture(7))
     assert error.value.code == "UNAVAILABLE"

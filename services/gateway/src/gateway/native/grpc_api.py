@@ -102,31 +102,27 @@ class _Servicer(PredictionServiceServicer):
 
 
 def _prediction(prediction: Prediction) -> pb.Prediction:
-    model = prediction.model
+    made = prediction.made
     return pb.Prediction(
-        prediction_id=prediction.id,
-        model=_ref(model),
-        label=prediction.label,
+        prediction_id=made.prediction_id,
+        model=made.model,
+        label=made.label,
         confidence=prediction.confidence,
         probabilities=[
             pb.ClassProbability(label=label, probability=probability)
-            for label, probability in zip(model.labels, prediction.probabilities, strict=True)
+            for label, probability in zip(prediction.model.labels, prediction.probabilities, strict=True)
         ],
-        feature_spec=pb.FeatureSpecRef(name=model.feature_spec, digest=prediction.feature_spec_digest),
-        timings=prediction.timings,
-        trace_id=prediction.trace_id,
+        feature_spec=pb.FeatureSpecRef(name=made.feature_spec, digest=made.feature_spec_digest),
+        timings=made.timings,
+        trace_id=made.trace_id,
         features=prediction.features,
     )
-
-
-def _ref(model: ServedModel) -> ModelRef:
-    return ModelRef(name=model.name, version=model.version, digest=model.digest)
 
 
 def _model(model: ServedModel) -> pb.Model:
     feature_spec = pb.FeatureSpecRef(name=model.feature_spec, digest=model.feature_spec_digest)
     return pb.Model(
-        ref=_ref(model),
+        ref=ModelRef(name=model.name, version=model.version, digest=model.digest),
         ready=model.ready,
         inputs=[pb.TensorSpec(name=t.name, datatype=t.datatype, shape=t.shape) for t in model.inputs],
         outputs=[pb.TensorSpec(name=t.name, datatype=t.datatype, shape=t.shape) for t in model.outputs],

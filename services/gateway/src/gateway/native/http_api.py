@@ -122,24 +122,25 @@ def _text(document: dict[str, object], field: str) -> str:
 
 
 def _prediction(prediction: Prediction) -> dict[str, object]:
-    model, timings = prediction.model, prediction.timings
+    made, model = prediction.made, prediction.model
+    timings = made.timings
     return {
-        "prediction_id": prediction.id,
+        "prediction_id": made.prediction_id,
         "model": {"name": model.name, "version": model.version, "digest": model.digest},
-        "label": prediction.label,
+        "label": made.label,
         "confidence": prediction.confidence,
         "probabilities": [
             {"label": label, "probability": probability}
             for label, probability in zip(model.labels, prediction.probabilities, strict=True)
         ],
-        "feature_spec": {"name": model.feature_spec, "digest": prediction.feature_spec_digest},
+        "feature_spec": {"name": made.feature_spec, "digest": made.feature_spec_digest},
         "features": prediction.features,
         "timings_ms": {
             "preprocessing": timings.preprocessing_ms,
             "inference": timings.inference_ms,
             "total": timings.total_ms,
         },
-        "trace_id": prediction.trace_id,
+        "trace_id": made.trace_id,
     }
 
 

@@ -11,11 +11,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import DependencyUnavailable, InvalidInput, NotFound, PayloadTooLarge, Violation
 from service_runtime.tracing import current_span
+from tritonclient.grpc.service_pb2 import ModelInferResponse
 from uuid_utils import uuid7
 
 from gateway.catalog import ModelCatalog, ServedModel
 from gateway.native.latency import LatencyWindow
-from gateway.native.tensors import Answer, encode_request, floats, parse_answer
+from gateway.native.tensors import Answer, encode_request, floats, read_answer
 from gateway.preprocessing import Preprocessor
 from gateway.triton import InferenceServer
 
@@ -29,17 +30,13 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer for one image."""
+    """The answer for one image: what is recorded of it, with its numbers as a transport wants them."""
 
-    id: str
+    made: PredictionMade
     model: ServedModel
-    label: str
     confidence: float
     probabilities: list[float]
     features: list[float]
-    timings: StageTimings
-    feature_spec_digest: str
-    trace_id: str
 
 
 class Predictor:
@@ -98,8 +95,9 @@ class Predictor:
         prepared = time.perf_counter()
         raw = await self._inference.infer(encode_request(model, tensor), deadline=deadline)
         inferred = time.perf_counter()
-        answer = parse_answer(raw, model, count=len(images))
-        model = await self._answering(model, answer.version, deadline)
+        response = ModelInferResponse.FromString(raw)
+        model = await self._answering(model, response.model_version, deadline)
+        answer = read_answer(response, model, count=len(images))
         end = time.perf_counter()
         timings = StageTimings(
             preprocessing_ms=round((prepared - began) * 1e3, 3),
@@ -138,7 +136,7 @@ class Predictor:
         ref = ModelRef(name=model.name, version=model.version, digest=model.digest)
         features = floats(tensor.tensor, rows=len(answer.classes))
         predictions = []
-        for row, (index, probabilities) in enumerate(zip(answer.classes, answer.probabilities, strict=True)):
+        for row, index, probabilities in zip(features, answer.classes, answer.probabilities, strict=True):
             made = PredictionMade(
                 prediction_id=str(uuid7()),
                 made_at=made_at,
@@ -147,25 +145,13 @@ class Predictor:
                 feature_spec_digest=tensor.feature_spec_digest,
                 label=model.labels[index],
                 probabilities=probabilities,
-                features=features[row],
+                features=row,
                 timings=timings,
                 trace_id=trace_id,
                 caller_kind=caller,
             )
             self._recorder.record(made)
-            predictions.append(
-                Prediction(
-                    id=made.prediction_id,
-                    model=model,
-                    label=made.label,
-                    confidence=probabilities[index],
-                    probabilities=probabilities,
-                    features=features[row],
-                    timings=timings,
-                    feature_spec_digest=tensor.feature_spec_digest,
-                    trace_id=trace_id,
-                )
-            )
+            predictions.append(Prediction(made, model, probabilities[index], probabilities, row))
         return predictions
 
 

@@ -24,9 +24,8 @@ PROBABILITIES = "probabilities"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Which version answered what: per image the index of its class and all probabilities."""
+    """Per image the index of its class and all probabilities."""
 
-    version: str
     classes: list[int]
     probabilities: list[list[float]]
 
@@ -48,9 +47,8 @@ def _head(model: str, name: str, datatype: str, shape: tuple[int, ...]) -> bytes
     return bytes(request.SerializeToString())
 
 
-def parse_answer(raw: bytes, model: ServedModel, *, count: int) -> Answer:
-    """Read a serialized ModelInferResponse for `count` images."""
-    response = ModelInferResponse.FromString(raw)
+def read_answer(response: ModelInferResponse, model: ServedModel, *, count: int) -> Answer:
+    """Return what the model said about `count` images, or raise for an answer outside its contract."""
     contents = {
         output.name: content for output, content in zip(response.outputs, response.raw_output_contents, strict=False)
     }
@@ -65,7 +63,7 @@ def parse_answer(raw: bytes, model: ServedModel, *, count: int) -> Answer:
     if not math.isfinite(sum(flat)) or not all(0 <= index < width for index in classes):
         raise _broken(model, "a probability is not a number, or a label is out of range")
     rows = [flat] if count == 1 else [flat[at : at + width] for at in range(0, len(flat), width)]
-    return Answer(response.model_version, classes, rows)
+    return Answer(classes, rows)
 
 
 def floats(tensor: bytes, *, rows: int) -> list[list[float]]:
