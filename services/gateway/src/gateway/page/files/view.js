@@ -1,7 +1,8 @@
 // What the page shows of an answer.
 
 const element = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+// Never 100.0 %: no model is that sure.
+const percent = (share) => (share >= 0.9995 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`);
 export const milliseconds = (value) => (value === null ? "–" : `${value.toFixed(value < 10 ? 2 : 1)} ms`);
 
 export function showAnswer(answer, roundTrip, onLabel) {
@@ -67,7 +68,7 @@ function showBars({ label: answered, probabilities }) {
     const row = body.rows[position];
     row.classList.toggle("best", label === answered);
     row.cells[0].textContent = label;
-    row.querySelector(".fill").style.width = percent(probability).replace(" ", "");
+    row.querySelector(".fill").style.width = `${100 * probability}%`;
     row.cells[2].textContent = percent(probability);
   });
 }
