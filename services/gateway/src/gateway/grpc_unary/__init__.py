@@ -3,7 +3,7 @@
 docs/adr/0005-lean-unary-client.md says why it exists beside grpc.aio, which stays the client of every stream.
 """
 
+from gateway.grpc_unary.answers import RpcError
 from gateway.grpc_unary.channel import UnaryChannel
-from gateway.grpc_unary.connection import RpcError
 
 __all__ = ["RpcError", "UnaryChannel"]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from grpc import StatusCode
 
 from gateway.grpc_unary import frames
-from gateway.grpc_unary.connection import Connection, RpcError, fail
+from gateway.grpc_unary.answers import RpcError, fail
+from gateway.grpc_unary.connection import Connection
 
 _CONNECT_SECONDS = 2.0
 # After a failed attempt others are spared the wait for this long.

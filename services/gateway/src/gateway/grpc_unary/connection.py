@@ -1,48 +1,22 @@
 """One HTTP/2 connection that carries gRPC unary calls."""
 
 import asyncio
-import base64
-import functools
 import struct
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import unquote
 
 from grpc import StatusCode
-from hpack import Decoder, HPACKError
+from hpack import HPACKError
 
 from gateway.grpc_unary import frames
+from gateway.grpc_unary.answers import MAX_HEADER_BYTES, RpcError, decode_headers, fail, read_message, reset_error
 from gateway.grpc_unary.frames import ErrorCode, Frame, ProtocolError, Setting
 
-_CODES = {code.value[0]: code for code in StatusCode}
-# https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-_CODE_OF_HTTP = {
-    400: StatusCode.INTERNAL,
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.PERMISSION_DENIED,
-    404: StatusCode.UNIMPLEMENTED,
-    429: StatusCode.UNAVAILABLE,
-    502: StatusCode.UNAVAILABLE,
-    503: StatusCode.UNAVAILABLE,
-    504: StatusCode.UNAVAILABLE,
-}
-_MAX_HEADER_BYTES = 65_536
 _LAST_STREAM = 2**31 - 1
 _WINDOW_TOP_UP = 1 << 20
-
-
-class RpcError(Exception):
-    """A call that did not end with OK. `processed` is False when the server surely never began it."""
-
-    def __init__(self, code: StatusCode, details: str, *, processed: bool = True, status_details: bytes = b"") -> None:
-        super().__init__(f"{code.name}: {details}")
-        self.code = code
-        self.details = details
-        self.processed = processed
-        self.status_details = status_details  # a serialized google.rpc.Status
 
 
 @dataclass(slots=True)
@@ -137,20 +111,9 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet the server: preface, settings, and a window that never makes it wait."""
+        """Greet the server."""
         self._transport = cast("asyncio.Transport", transport)
-        wanted = [
-            # No dynamic table: equal header blocks are equal bytes, so decoding them can be remembered.
-            (Setting.HEADER_TABLE_SIZE, 0),
-            (Setting.ENABLE_PUSH, 0),
-            (Setting.INITIAL_WINDOW_SIZE, frames.MAX_WINDOW),
-            (Setting.MAX_HEADER_LIST_SIZE, _MAX_HEADER_BYTES),
-        ]
-        self._write(
-            frames.PREFACE
-            + frames.settings(wanted)
-            + frames.window_update(0, frames.MAX_WINDOW - frames.DEFAULT_WINDOW)
-        )
+        self._write(frames.greeting(max_header_bytes=MAX_HEADER_BYTES))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End every call that was in flight."""
@@ -211,13 +174,13 @@ class Connection(asyncio.Protocol):
         self._collect_headers(flags, stream_id, bytearray(frames.unpad(flags, payload)), flags)
 
     def _collect_headers(self, flags: int, stream_id: int, block: bytearray, first_flags: int) -> None:
-        if len(block) > _MAX_HEADER_BYTES:
+        if len(block) > MAX_HEADER_BYTES:
             raise ProtocolError("headers larger than allowed")
         if not flags & frames.END_HEADERS:
             self._header_block = (stream_id, first_flags, block)
             return
         self._header_block = None
-        headers = _decode(bytes(block))
+        headers = decode_headers(bytes(block))
         stream = self._streams.get(stream_id)
         if stream is not None:
             stream.headers.update(headers)
@@ -235,15 +198,7 @@ class Connection(asyncio.Protocol):
         stream = self._streams.pop(stream_id, None)
         if stream is None:
             return
-        if reason == ErrorCode.REFUSED_STREAM:
-            error = RpcError(StatusCode.UNAVAILABLE, "the server refused the call", processed=False)
-        elif reason == ErrorCode.ENHANCE_YOUR_CALM:
-            error = RpcError(StatusCode.RESOURCE_EXHAUSTED, "the server asks for less")
-        elif reason == ErrorCode.CANCEL:
-            error = RpcError(StatusCode.CANCELLED, "the server cancelled the call")
-        else:
-            error = RpcError(StatusCode.INTERNAL, f"the server reset the call (HTTP/2 error {reason})")
-        fail(stream.answer, error)
+        fail(stream.answer, reset_error(reason))
 
     def _receive_goaway(self, _flags: int, _stream_id: int, payload: bytes) -> None:
         self.usable = False
@@ -259,7 +214,7 @@ class Connection(asyncio.Protocol):
             self._write(frames.frame(Frame.RST_STREAM, 0, stream_id, struct.pack(">L", ErrorCode.NO_ERROR)))
         if not stream.answer.done():
             try:
-                stream.answer.set_result(_message(stream.headers, stream.body))
+                stream.answer.set_result(read_message(stream.headers, stream.body))
             except RpcError as error:
                 stream.answer.set_exception(error)
         self._retire()
@@ -335,41 +290,3 @@ class Connection(asyncio.Protocol):
             fail(stream.answer, RpcError(StatusCode.UNAVAILABLE, reason))
         self._streams.clear()
         self._blocked.clear()
-
-
-@functools.lru_cache(maxsize=512)
-def _decode(block: bytes) -> dict[str, str]:
-    """Decode a header block; without a dynamic table equal blocks mean equal headers."""
-    decoder = Decoder(max_header_list_size=_MAX_HEADER_BYTES)
-    decoder.header_table_size = 0
-    decoder.max_allowed_table_size = 0
-    return {str(name): str(value) for name, value in decoder.decode(block)}
-
-
-def _message(headers: dict[str, str], body: bytearray) -> bytes:
-    """Return the one message of an answer, or raise what the trailers say."""
-    status = headers.get("grpc-status")
-    if status is None:
-        http = headers.get(":status", "")
-        code = _CODE_OF_HTTP.get(int(http) if http.isdecimal() else 0, StatusCode.UNKNOWN)
-        raise RpcError(code, f"the server answered without a gRPC status (HTTP {http or 'unknown'})")
-    if status != "0":
-        code = _CODES.get(int(status) if status.isdecimal() else 2, StatusCode.UNKNOWN)
-        rich = headers.get("grpc-status-details-bin", "")
-        raise RpcError(code, unquote(headers.get("grpc-message", "")), status_details=_unbase64(rich))
-    if len(body) < 5 or body[0] or int.from_bytes(body[1:5], "big") != len(body) - 5:  # noqa: PLR2004 - gRPC's prefix
-        raise RpcError(StatusCode.INTERNAL, "the server did not answer with one plain message")
-    return bytes(memoryview(body)[5:])
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        return b""
-
-
-def fail(answer: asyncio.Future[bytes], error: RpcError) -> None:
-    """End a call with an error, unless it has ended already."""
-    if not answer.done():
-        answer.set_exception(error)

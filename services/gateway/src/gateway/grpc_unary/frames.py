@@ -78,6 +78,18 @@ def parse_settings(payload: bytes) -> list[tuple[int, int]]:
     return list(struct.iter_unpack(">HL", payload))
 
 
+def greeting(*, max_header_bytes: int) -> bytes:
+    """Return what a client sends first: preface, settings, and a window that never makes the server wait."""
+    wanted = [
+        # No dynamic table: equal header blocks are equal bytes, so decoding them can be remembered.
+        (Setting.HEADER_TABLE_SIZE, 0),
+        (Setting.ENABLE_PUSH, 0),
+        (Setting.INITIAL_WINDOW_SIZE, MAX_WINDOW),
+        (Setting.MAX_HEADER_LIST_SIZE, max_header_bytes),
+    ]
+    return PREFACE + settings(wanted) + window_update(0, MAX_WINDOW - DEFAULT_WINDOW)
+
+
 def window_update(stream: int, increment: int) -> bytes:
     """Return a WINDOW_UPDATE frame."""
     return frame(Frame.WINDOW_UPDATE, 0, stream, struct.pack(">L", increment))
