@@ -61,6 +61,12 @@ def test_data_of_another_shape_is_refused(shape: list[int], data: Any) -> None:
         encode("x", "INT32", shape, data=data)
 
 
+@pytest.mark.parametrize("value", [3.5e38, -1e300])
+def test_a_number_beyond_fp32_does_not_become_infinity(value: float) -> None:
+    with pytest.raises(InvalidInput, match="out of the range"):
+        encode("x", "FP32", [2], data=[1, value])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize(("datatype", "typecode"), [("FP32", "f"), ("FP64", "d")])
 def test_an_answer_that_json_cannot_carry_says_what_to_do(value: float, datatype: str, typecode: str) -> None:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.http_edge import Handler, HttpEdge, read_body
+from gateway.oip.background import convert
 from gateway.oip.compression import compressed
 from gateway.oip.http_answer import render
 from gateway.oip.http_request import HEADER_LENGTH, parse
@@ -65,13 +66,16 @@ class _InferRequests:
         version = request.path_params.get("version", "")
         model = await self._inference.model(request.path_params["model"], version, deadline=deadline)
         body = await read_body(request, limit=self._body_limit, deadline=deadline)
-        asked = parse(
-            model, version, body, header_length=request.headers.get(HEADER_LENGTH), json_limit=self._json_limit
+        header_length = request.headers.get(HEADER_LENGTH)
+        asked = await convert(
+            len(body), parse, model, version, body, header_length=header_length, json_limit=self._json_limit
         )
-        answer = render(asked, await self._inference.infer(asked.request, asked.tensors, deadline=deadline))
+        serialized = await self._inference.infer(asked.request, asked.tensors, deadline=deadline)
+        answer = await convert(len(serialized), render, asked, serialized)
         headers = {} if answer.header_length is None else {HEADER_LENGTH: str(answer.header_length)}
         media_type = _JSON if answer.header_length is None else _OCTETS
-        return compressed(request, Response(answer.body, headers=headers, media_type=media_type))
+        response = Response(answer.body, headers=headers, media_type=media_type)
+        return await convert(len(answer.body), compressed, request, response)
 
 
 class _QueryRequests:

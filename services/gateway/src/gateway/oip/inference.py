@@ -10,6 +10,7 @@ from service_runtime.errors import InvalidInput
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.catalog import ModelCatalog, ServedModel
+from gateway.oip.background import convert
 from gateway.oip.names import check_name
 from gateway.oip.parameters import shorten
 from gateway.oip.refusals import refuse
@@ -54,18 +55,26 @@ class Inference:
         request, tensors = message.request, message.tensors
         model = await self.model(request.model_name, request.model_version, deadline=deadline)
         check_header(model, request)
+        size = len(message.serialized)
         if not is_typed(request):
-            check_tensors(request, tensors)
+            await self._check_tensors(request, tensors)
             return await self._forward(request, message.serialized, deadline)
         if tensors:
             raise refuse("raw_input_contents", "send typed contents or raw contents, not both")
-        return answer_typed(await self.infer(request, take_raw(request), deadline=deadline))
+        answer = await self.infer(request, await convert(size, take_raw, request), deadline=deadline)
+        return await convert(len(answer), answer_typed, answer)
 
     async def infer(self, request: oip.ModelInferRequest, tensors: Sequence[Tensor], *, deadline: Deadline) -> bytes:
         """Answer a request whose header was checked; its tensors are beside it, raw."""
-        check_tensors(request, tensors)
+        await self._check_tensors(request, tensors)
         serialized = join(request.SerializeToString(), RAW_INPUT_CONTENTS, tensors)
         return await self._forward(request, serialized, deadline)
+
+    async def _check_tensors(self, request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> None:
+        # Of a BYTES tensor every element is looked at; of the others only the length.
+        inputs = zip(request.inputs, tensors, strict=False)
+        size = sum(len(raw) for tensor, raw in inputs if tensor.datatype == "BYTES")
+        await convert(size, check_tensors, request, tensors)
 
     async def _forward(self, request: oip.ModelInferRequest, serialized: bytes, deadline: Deadline) -> bytes:
         if request.parameters:

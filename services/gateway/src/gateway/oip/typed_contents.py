@@ -9,7 +9,10 @@ from tritonclient.grpc import service_pb2 as oip
 from gateway.oip import byte_strings
 from gateway.oip.datatypes import DATATYPES
 from gateway.oip.refusals import refuse, shown
-from gateway.oip.wire import RAW_OUTPUT_CONTENTS, Tensor, split
+from gateway.oip.wire import RAW_OUTPUT_CONTENTS, Tensor, join, split
+
+# Of the packed fields whose bytes on the wire are the raw tensor: number << 3 | length-delimited.
+_FIXED_KEYS = {"FP32": 6 << 3 | 2, "FP64": 7 << 3 | 2}
 
 
 def is_typed(request: oip.ModelInferRequest) -> bool:
@@ -17,9 +20,9 @@ def is_typed(request: oip.ModelInferRequest) -> bool:
     return any(tensor.HasField("contents") and tensor.contents.ListFields() for tensor in request.inputs)
 
 
-def take_raw(request: oip.ModelInferRequest) -> list[bytes]:
+def take_raw(request: oip.ModelInferRequest) -> list[Tensor]:
     """Move the typed contents of all inputs out of the request; return them as raw tensors."""
-    tensors = []
+    tensors: list[Tensor] = []
     for index, tensor in enumerate(request.inputs):
         tensors.append(_to_raw(f"inputs[{index}].contents", tensor.datatype, tensor.contents))
         tensor.ClearField("contents")
@@ -33,8 +36,7 @@ def answer_typed(answer: bytes) -> bytes:
     if any(not DATATYPES[output.datatype].contents for output in response.outputs):
         return answer
     for output, raw in zip(response.outputs, tensors, strict=True):
-        field = getattr(output.contents, DATATYPES[output.datatype].contents)
-        field.extend(_from_raw(output.datatype, raw))
+        _fill(output.contents, output.datatype, raw)
     typed: bytes = response.SerializeToString()
     return typed
 
@@ -46,7 +48,9 @@ def _to_raw(field: str, datatype: str, contents: oip.InferTensorContents) -> byt
     for other, _ in contents.ListFields():
         if other.name != wanted:
             raise refuse(field, f"{datatype} belongs in {wanted}, not in {other.name}")
-    return _encode(field, datatype, getattr(contents, wanted))
+    if datatype in _FIXED_KEYS:
+        return b"".join(split(contents.SerializeToString(), _FIXED_KEYS[datatype])[1])
+    return _encode(field, datatype, getattr(contents, wanted)[:])
 
 
 def _encode(field: str, datatype: str, values: Any) -> bytes:
@@ -60,7 +64,14 @@ def _encode(field: str, datatype: str, values: Any) -> bytes:
         raise refuse(field, f"a value is out of the range of {shown(datatype)}") from error
 
 
-def _from_raw(datatype: str, raw: Tensor) -> Sequence[bool] | Sequence[float] | Sequence[bytes]:
+def _fill(contents: oip.InferTensorContents, datatype: str, raw: Tensor) -> None:
+    if datatype in _FIXED_KEYS:
+        contents.MergeFromString(join(b"", _FIXED_KEYS[datatype], (raw,)))
+    else:
+        getattr(contents, DATATYPES[datatype].contents).extend(_values(datatype, raw))
+
+
+def _values(datatype: str, raw: Tensor) -> Sequence[bool] | Sequence[int] | Sequence[bytes]:
     if datatype == "BYTES":
         return byte_strings.unpack(raw)
     if datatype == "BOOL":
