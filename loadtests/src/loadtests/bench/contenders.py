@@ -18,6 +18,8 @@ from loadtests.bench.payloads import (
     grpc_tensor,
     json_tensor,
     native_answer,
+    native_grpc_answer,
+    native_picture,
     oip_answer,
     plain_answer,
     plain_tensor,
@@ -26,12 +28,13 @@ from loadtests.bench.servers import FAIRLEAD, Servers
 from loadtests.traffic import picture, row
 
 Job = Literal["tensor", "picture"]
+Read = Callable[[bytes, int | None], Answer]
 
-_RPC = "/inference.GRPCInferenceService/ModelInfer"
+_OIP_RPC = "/inference.GRPCInferenceService/ModelInfer"
+_NATIVE_RPC = "/fairlead.gateway.v1.PredictionService/Predict"
 _INFER = f"/v2/models/{MODEL}/infer"
 _PREDICT = f"/v1/models/{MODEL}:predict"
 _PEERS = ("kserve-predictor", "kserve-transformer", "fastapi")
-_PREDICTOR = ("kserve-predictor",)
 _LENGTH_HEADER = "inference-header-content-length"
 _TIMEOUT_SECONDS = 10
 _OK = 200
@@ -51,7 +54,7 @@ class Contender:
     servers: tuple[str, ...]
     """Groups of processes that take part; what they use is this contender's cost."""
     call: Call
-    read: Callable[[bytes, int | None], Answer]
+    read: Read
     """Understands the body of an answer and the length of its JSON part, if it has one."""
     has_fixed_size: bool = False
     """Whether every answer has the same bytes: then their number is counted, as h2load sees no gRPC errors."""
@@ -70,25 +73,21 @@ def contenders(servers: Servers) -> list[Contender]:
     tensor, image = grpc_tensor(row()), (picture(), {"content-type": "image/png"})
     as_json, as_binary = json_tensor(row()), binary_tensor(row())
     gateway, predictor, transformer, app = stack.http_url, *(_url(peers[name]) for name in _PEERS)
+    predictor_grpc, transformer_grpc = (_address(peers[name]) for name in _PEERS[:2])
     return [
-        _grpc("Triton direct, gRPC raw", "tensor", ("triton",), stack.triton_grpc_address, tensor),
-        _grpc("Fairlead, OIP gRPC raw", "tensor", ours, stack.grpc_address, tensor),
+        _oip("Triton direct, gRPC raw", "tensor", ("triton",), stack.triton_grpc_address, tensor),
+        _oip("Fairlead, OIP gRPC raw", "tensor", ours, stack.grpc_address, tensor),
         _http("Fairlead, OIP REST binary", "tensor", ours, gateway + _INFER, as_binary, oip_answer),
         _http("Fairlead, OIP REST JSON", "tensor", ours, gateway + _INFER, as_json, oip_answer),
-        _grpc("KServe predictor, gRPC raw", "tensor", _PREDICTOR, _address(peers["kserve-predictor"]), tensor),
-        _http("KServe predictor, REST binary", "tensor", _PREDICTOR, predictor + _INFER, as_binary, oip_answer),
-        _http("KServe predictor, REST JSON", "tensor", _PREDICTOR, predictor + _INFER, as_json, oip_answer),
-        _http("FastAPI + Triton, JSON", "tensor", plain, f"{app}/infer", plain_tensor(row()), _plain),
-        _http("Fairlead, native REST", "picture", ours, gateway + _PREDICT, image, _native),
+        _oip("KServe predictor, gRPC raw", "tensor", _PEERS[:1], predictor_grpc, tensor),
+        _http("KServe predictor, REST binary", "tensor", _PEERS[:1], predictor + _INFER, as_binary, oip_answer),
+        _http("KServe predictor, REST JSON", "tensor", _PEERS[:1], predictor + _INFER, as_json, oip_answer),
+        _http("FastAPI + Triton, JSON", "tensor", plain, f"{app}/infer", plain_tensor(row()), plain_answer),
+        _http("Fairlead, native REST", "picture", ours, gateway + _PREDICT, image, native_answer),
+        _native_grpc("Fairlead, native gRPC", ours, stack.grpc_address),
         _http("KServe transformer + Triton, REST", "picture", transformed, transformer + _PREDICT, image, oip_answer),
-        _grpc(
-            "KServe transformer + Triton, gRPC",
-            "picture",
-            transformed,
-            _address(peers["kserve-transformer"]),
-            grpc_picture(picture()),
-        ),
-        _http("FastAPI + Triton", "picture", plain, f"{app}/predict", image, _plain),
+        _oip("KServe transformer + Triton, gRPC", "picture", transformed, transformer_grpc, grpc_picture(picture())),
+        _http("FastAPI + Triton, REST", "picture", plain, f"{app}/predict", image, plain_answer),
     ]
 
 
@@ -103,11 +102,19 @@ def verify(all_of_them: list[Contender]) -> dict[str, int]:
     return sizes
 
 
-def _grpc(name: str, job: Job, servers: tuple[str, ...], address: str, message: bytes) -> Contender:
+def _oip(name: str, job: Job, servers: tuple[str, ...], address: str, message: bytes) -> Contender:
+    return Contender(name, job, servers, _grpc_call(address, _OIP_RPC, message), grpc_answer, has_fixed_size=True)
+
+
+def _native_grpc(name: str, servers: tuple[str, ...], address: str) -> Contender:
+    call = _grpc_call(address, _NATIVE_RPC, native_picture(picture()))
+    return Contender(name, "picture", servers, call, native_grpc_answer, has_fixed_size=True)
+
+
+def _grpc_call(address: str, rpc: str, message: bytes) -> Call:
     headers = (("content-type", "application/grpc"), ("te", "trailers"))
     framed = bytes(1) + len(message).to_bytes(_FRAME_BYTES - 1) + message
-    call = Call(f"http://{address}{_RPC}", framed, headers, http2=True)
-    return Contender(name, job, servers, call, lambda body, _: grpc_answer(body), has_fixed_size=True)
+    return Call(f"http://{address}{rpc}", framed, headers, http2=True)
 
 
 def _http(  # noqa: PLR0917 - a table reads best without keywords
@@ -116,18 +123,10 @@ def _http(  # noqa: PLR0917 - a table reads best without keywords
     servers: tuple[str, ...],
     url: str,
     payload: tuple[bytes, Mapping[str, str]],
-    read: Callable[[bytes, int | None], Answer],
+    read: Read,
 ) -> Contender:
     body, headers = payload
     return Contender(name, job, servers, Call(url, body, tuple(headers.items()), http2=False), read)
-
-
-def _native(body: bytes, _length: int | None) -> Answer:
-    return native_answer(body)
-
-
-def _plain(body: bytes, _length: int | None) -> Answer:
-    return plain_answer(body)
 
 
 def _url(ports: Mapping[str, int]) -> str:
@@ -139,8 +138,9 @@ def _address(ports: Mapping[str, int]) -> str:
 
 
 def _over_grpc(call: Call) -> tuple[bytes, None]:
-    with grpc.insecure_channel(urlsplit(call.url).netloc) as channel:
-        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_RPC)
+    parts = urlsplit(call.url)
+    with grpc.insecure_channel(parts.netloc) as channel:
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(parts.path)
         return ask(call.body[_FRAME_BYTES:], timeout=_TIMEOUT_SECONDS), None
 
 

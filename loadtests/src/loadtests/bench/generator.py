@@ -57,7 +57,7 @@ def closed_loop(call: Call, *, callers: int, requests: int) -> Load:
 
 def open_loop(call: Call, *, callers: int, rate: float, seconds: float) -> Load:
     """Offer `rate` requests a second, spread over so many callers that some are always free to ask."""
-    requests = round(rate * seconds)
+    requests = max(callers, round(rate * seconds))
     return _run(call, ("-c", str(callers), "-n", str(requests), f"--rps={rate / callers:.6f}"))
 
 

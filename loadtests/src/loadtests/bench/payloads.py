@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead.gateway.v1 import gateway_pb2
 from tritonclient.grpc import service_pb2 as oip
 
 MODEL = "digits"
@@ -58,25 +59,30 @@ def grpc_picture(picture: bytes) -> bytes:
     return bytes(request.SerializeToString())
 
 
+def native_picture(picture: bytes) -> bytes:
+    """Return the gateway's own gRPC request."""
+    return gateway_pb2.PredictRequest(model=MODEL, image=picture).SerializeToString()
+
+
 def plain_tensor(row: Sequence[float]) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of the plain FastAPI app's request."""
     return json.dumps({"pixels": list(row)}).encode(), dict([_JSON_TYPE])
 
 
-def grpc_answer(body: bytes) -> Answer:
+def grpc_answer(body: bytes, _json_length: int | None) -> Answer:
     """Read a ModelInferResponse with raw outputs."""
     response = oip.ModelInferResponse.FromString(body)
     by_name = dict(zip((each.name for each in response.outputs), response.raw_output_contents, strict=True))
     return _raw_answer(by_name["label"], by_name["probabilities"])
 
 
-def oip_answer(body: bytes, header_length: int | None) -> Answer:
+def oip_answer(body: bytes, json_length: int | None) -> Answer:
     """Read an infer response over HTTP, in JSON or with binary outputs."""
-    outputs = json.loads(body[:header_length])["outputs"]
-    if header_length is None:
+    outputs = json.loads(body[:json_length])["outputs"]
+    if json_length is None:
         data: dict[str, Any] = {output["name"]: output["data"] for output in outputs}
         return Answer(int(data["label"][0]), tuple(map(float, data["probabilities"])))
-    raw, at = {}, header_length
+    raw, at = {}, json_length
     for output in outputs:
         size = output["parameters"]["binary_data_size"]
         raw[output["name"]] = body[at : at + size]
@@ -84,14 +90,21 @@ def oip_answer(body: bytes, header_length: int | None) -> Answer:
     return _raw_answer(raw["label"], raw["probabilities"])
 
 
-def native_answer(body: bytes) -> Answer:
+def native_answer(body: bytes, _json_length: int | None) -> Answer:
     """Read the gateway's own answer."""
     answer = json.loads(body)
     ranked = {entry["label"]: entry["probability"] for entry in answer["probabilities"]}
     return Answer(int(answer["label"]), tuple(ranked[str(digit)] for digit in range(_PROBABILITIES)))
 
 
-def plain_answer(body: bytes) -> Answer:
+def native_grpc_answer(body: bytes, _json_length: int | None) -> Answer:
+    """Read the gateway's own answer over gRPC."""
+    prediction = gateway_pb2.PredictResponse.FromString(body).prediction
+    ranked = {entry.label: entry.probability for entry in prediction.probabilities}
+    return Answer(int(prediction.label), tuple(ranked[str(digit)] for digit in range(_PROBABILITIES)))
+
+
+def plain_answer(body: bytes, _json_length: int | None) -> Answer:
     """Read the plain FastAPI app's answer."""
     answer = json.loads(body)
     return Answer(int(answer["label"]), tuple(answer["probabilities"]))
