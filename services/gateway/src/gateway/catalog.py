@@ -39,6 +39,7 @@ class ServedModel:
     labels: tuple[str, ...]
     feature_spec: str
     feature_spec_digest: str
+    decoupled: bool = False
 
 
 class ModelCatalog(Protocol):
@@ -132,4 +133,5 @@ def _served(
         labels=tuple(json.loads(parameters.get("labels", "[]"))),
         feature_spec=parameters.get("feature_spec", ""),
         feature_spec_digest=parameters.get("feature_spec_digest", ""),
+        decoupled=config.model_transaction_policy.decoupled,
     )

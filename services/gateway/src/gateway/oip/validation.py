@@ -9,7 +9,7 @@ from gateway.catalog import ServedModel, TensorSpec
 from gateway.oip import byte_strings
 from gateway.oip.datatypes import DATATYPES
 from gateway.oip.parameters import check_input_parameters, check_output_parameters, check_request_parameters
-from gateway.oip.refusals import refuse, shown
+from gateway.oip.refusals import NotOffered, refuse, shown
 from gateway.oip.wire import Tensor
 
 # Triton 2.51 ends its process over shapes whose element count overflows; nothing that a request can carry is larger.
@@ -18,7 +18,9 @@ _BOOL_VALUES = b"\x00\x01"
 
 
 def check_header(model: ServedModel, request: oip.ModelInferRequest) -> None:
-    """Raise InvalidInput unless parameters, inputs and requested outputs fit the model; their data is not looked at."""
+    """Raise unless parameters, inputs and requested outputs fit the model; the inputs' data is not looked at."""
+    if model.decoupled:
+        raise NotOffered(f"Model {shown(model.name)} answers a request any number of times; that is not offered.")
     if request.parameters:
         check_request_parameters(request.parameters)
     _check_inputs(model, request.inputs)
