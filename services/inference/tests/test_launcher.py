@@ -152,6 +152,28 @@ def test_sigterm_stops_triton_and_exits_0(launch: Any) -> None:
     assert [entry["exit_code"] for entry in launcher.entries("triton.stopped")] == [0]
 
 
+@pytest.mark.requirement("INFERENCE-008")
+def test_sigterm_while_triton_starts_leaves_nothing_behind(launch: Any) -> None:
+    launcher = launch()
+    eventually(lambda: launcher.process.log.exists() and launcher.entries("triton.starting"), within=30)
+    family = eventually(launcher.process.descendants)
+    launcher.process.terminate()
+    assert launcher.process.wait_ended(15) == 0
+    assert [pid for pid in family if is_running(pid)] == []
+    assert launcher.entries("process.started") == []
+
+
+@pytest.mark.requirement("INFERENCE-012")
+def test_it_is_not_ready_while_triton_does_not_answer(served: Any) -> None:
+    triton, *_ = served.process.descendants()
+    os.kill(triton, signal.SIGSTOP)
+    try:
+        eventually(lambda: "triton" in served.process.obstacles(), within=15)
+    finally:
+        os.kill(triton, signal.SIGCONT)
+    eventually(lambda: not served.process.obstacles(), within=15)
+
+
 @pytest.mark.requirement("INFERENCE-009")
 def test_triton_does_not_outlive_a_launcher_that_is_killed(launch: Any) -> None:
     launcher = launch()
