@@ -12,8 +12,9 @@ import pytest
 from local_stack.eventually import eventually
 from local_stack.settings import release_pins
 
-# Clear of a stack that the developer runs, and of those of the other tests.
-OFFSET = "10000"
+# Clear of a stack that the developer runs, of the other tests' stacks, and of another run of these tests.
+OFFSET = 10_000 + os.getpid() % 12 * 5
+URL = f"http://127.0.0.1:{8080 + OFFSET}"
 SERVICES = ("gateway", "preprocessing", "inference", "monitoring")
 
 pytestmark = [pytest.mark.chain, pytest.mark.xdist_group("make up"), pytest.mark.timeout(240)]
@@ -24,7 +25,7 @@ class Checkout:
     folder: Path
 
     def command(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "FAIRLEAD_PORT_OFFSET": OFFSET, "FAIRLEAD_RUN_FOLDER": str(self.folder)}  # noqa: TID251
+        environment = {**os.environ, "FAIRLEAD_PORT_OFFSET": str(OFFSET), "FAIRLEAD_RUN_FOLDER": str(self.folder)}  # noqa: TID251
         return subprocess.Popen(
             [sys.executable, "-m", "local_stack", *arguments],
             env={**environment, **variables},
@@ -79,7 +80,7 @@ def test_detached_it_answers_a_picture_can_be_looked_at_and_stops(checkout: Chec
     assert "REST answered '7'" in output
     assert "gRPC answered '7'" in output
     assert release_pins()["INFERENCE_PINS"].removeprefix("digits@") in output
-    assert "http://127.0.0.1:18080/" in output
+    assert f"{URL}/" in output
 
     code, output = checkout.run("status")
     assert code == 0
@@ -90,7 +91,7 @@ def test_detached_it_answers_a_picture_can_be_looked_at_and_stops(checkout: Chec
 
     code, output = checkout.run("up")
     assert code == 1
-    assert "already runs here (http://127.0.0.1:18080). Stop it with: make down" in output
+    assert f"already runs here ({URL}). Stop it with: make down" in output
 
     assert checkout.run("down") == (0, "Fairlead has stopped.\n")
     eventually(lambda: gone(below))

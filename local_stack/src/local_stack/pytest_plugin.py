@@ -45,12 +45,27 @@ def start_stack(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[StartSt
         fresh.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Give the tests of the shared stack to one worker of pytest-xdist, so that there is one stack."""
     for item in items:
         if _CHAIN_FIXTURE in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("chain"))
             item.add_marker(pytest.mark.chain)
+    yield
+    if config.getoption("loadgroup", default=False):
+        _name_groups(items)
+
+
+def _name_groups(items: list[pytest.Item]) -> None:
+    """Append its group to the id of each item, which is where pytest-xdist's scheduler reads it.
+
+    pytest-xdist 3.8 writes to an attribute that pytest 9.2 no longer has, and so groups nothing.
+    """
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and "@" not in item.nodeid.rpartition("]")[2]:
+            item._id = item.id.parse(f"{item.nodeid}@{group.args[0]}")  # noqa: SLF001
 
 
 @pytest.hookimpl(wrapper=True)

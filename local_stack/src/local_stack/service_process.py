@@ -1,6 +1,5 @@
 """One service as a child process: started, watched, stopped, frozen or killed."""
 
-import ctypes
 import http.client
 import os
 import signal
@@ -12,11 +11,10 @@ from pathlib import Path
 
 import orjson
 
-_PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.05
 _PROBE_TIMEOUT_SECONDS = 3
 _TAIL_BYTES = 64 * 1024
-_libc = ctypes.CDLL(None)
+_TETHER = Path(__file__).with_name("tether.py")
 
 
 class ServiceDied(Exception):
@@ -69,13 +67,12 @@ class ServiceProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.name],
+                [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), sys.executable, "-m", self.name],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,  # Ctrl-C is for the supervisor alone
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - calls one libc function, allocates nothing
             )
 
     def obstacles(self) -> dict[str, str]:
@@ -167,8 +164,3 @@ class ServiceProcess:
         if self._process is None:
             raise ServiceDied(f"{self.name} was not started.")
         return self._process
-
-
-def _end_with_parent() -> None:
-    # Even a supervisor that is killed leaves no orphans.
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
