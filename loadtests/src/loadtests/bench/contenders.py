@@ -1,7 +1,7 @@
 """Who competes in which job."""
 
 import http.client
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 import grpc
 
 from loadtests.bench.generator import Call
-from loadtests.bench.payloads import (
+from loadtests.bench.servers import FAIRLEAD, Servers
+from loadtests.payloads import (
+    LENGTH_HEADER,
     MODEL,
     Answer,
+    Read,
     binary_tensor,
     grpc_answer,
     grpc_picture,
@@ -24,18 +27,15 @@ from loadtests.bench.payloads import (
     plain_answer,
     plain_tensor,
 )
-from loadtests.bench.servers import FAIRLEAD, Servers
 from loadtests.traffic import picture, row
 
 Job = Literal["tensor", "picture"]
-Read = Callable[[bytes, int | None], Answer]
 
 _OIP_RPC = "/inference.GRPCInferenceService/ModelInfer"
 _NATIVE_RPC = "/fairlead.gateway.v1.PredictionService/Predict"
 _INFER = f"/v2/models/{MODEL}/infer"
 _PREDICT = f"/v1/models/{MODEL}:predict"
 _PEERS = ("kserve-predictor", "kserve-transformer", "fastapi")
-_LENGTH_HEADER = "inference-header-content-length"
 _TIMEOUT_SECONDS = 10
 _OK = 200
 _FRAME_BYTES = 5
@@ -55,7 +55,6 @@ class Contender:
     """Groups of processes that take part; what they use is this contender's cost."""
     call: Call
     read: Read
-    """Understands the body of an answer and the length of its JSON part, if it has one."""
     has_fixed_size: bool = False
     """Whether every answer has the same bytes: then their number is counted, as h2load sees no gRPC errors."""
 
@@ -150,7 +149,7 @@ def _over_http(call: Call) -> tuple[bytes, int | None]:
     try:
         connection.request("POST", parts.path, call.body, dict(call.headers))
         response = connection.getresponse()
-        body, length = response.read(), response.headers.get(_LENGTH_HEADER)
+        body, length = response.read(), response.headers.get(LENGTH_HEADER)
     finally:
         connection.close()
     if response.status != _OK:

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from tritonclient.grpc import service_pb2 as oip
 
 MODEL = "digits"
 _PROBABILITIES = 10
-_LENGTH_HEADER = "inference-header-content-length"
+LENGTH_HEADER = "inference-header-content-length"
 _JSON_TYPE = ("content-type", "application/json")
 
 
@@ -26,6 +26,10 @@ class Answer:
         """Whether both say the same, rounding aside."""
         pairs = zip(self.probabilities, other.probabilities, strict=True)
         return self.label == other.label and all(abs(one - two) <= tolerance for one, two in pairs)
+
+
+Read = Callable[[bytes, int | None], Answer]
+"""Understands the body of an answer and the length of its JSON part, if it has one."""
 
 
 def grpc_tensor(row: Sequence[float]) -> bytes:
@@ -48,7 +52,7 @@ def binary_tensor(row: Sequence[float]) -> tuple[bytes, dict[str, str]]:
     tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, len(row)]}
     described = {**tensor, "parameters": {"binary_data_size": len(raw)}}
     head = json.dumps({"inputs": [described], "parameters": {"binary_data_output": True}}).encode()
-    return head + raw, {"content-type": "application/octet-stream", _LENGTH_HEADER: str(len(head))}
+    return head + raw, {"content-type": "application/octet-stream", LENGTH_HEADER: str(len(head))}
 
 
 def grpc_picture(picture: bytes) -> bytes:
