@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from local_stack.eventually import eventually
 from local_stack.stack import Stack
 from tritonclient.grpc import service_pb2 as oip
 
@@ -23,8 +24,10 @@ def channel(stack: Stack) -> Iterator[grpc.Channel]:
 @pytest.mark.requirement("OIP-013")
 @pytest.mark.parametrize("service", ["", SERVICE, "fairlead.gateway.v1.PredictionService"])
 def test_a_health_probe_finds_each_service_serving(channel: grpc.Channel, service: str) -> None:
-    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    probe = health_pb2_grpc.HealthStub(channel)
+    asked = health_pb2.HealthCheckRequest(service=service)
+    # gRPC health follows /readyz, which the stack has waited for, within a second.
+    eventually(lambda: probe.Check(asked, timeout=5).status == health_pb2.HealthCheckResponse.SERVING)
 
 
 @pytest.mark.requirement("OIP-013")

@@ -27,6 +27,7 @@ class KitServers:
     triton: Target
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares this Triton in one worker."""
     for item in items:
