@@ -61,3 +61,9 @@ def test_what_another_reader_could_read_otherwise_is_refused(message: bytes) -> 
 def test_unknown_fields_of_every_kind_stay_in_the_header() -> None:
     unknown = b"\xf8\x07\x96\x01" + b"\xf9\x07" + bytes(8) + b"\xfd\x07" + bytes(4) + b"\xfa\x07\x01z"
     assert split(unknown, RAW_INPUT_CONTENTS) == (unknown, [])
+
+
+@pytest.mark.parametrize("field", [b"\x10\x00", b"\x2a\x00", b"\x3a\x00"], ids=["unknown", "input", "tensor"])
+def test_a_message_of_countless_tiny_fields_is_refused_before_it_is_read_whole(field: bytes) -> None:
+    with pytest.raises(ValueError, match="too many fields"):
+        split(field * 4_000_000, RAW_INPUT_CONTENTS)

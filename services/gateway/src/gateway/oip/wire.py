@@ -11,19 +11,24 @@ RAW_OUTPUT_CONTENTS = 6 << 3 | 2
 _FIRST_LONG_KEY = 0x80
 _MAX_KEY = 2**32 - 1
 _MAX_VARINT_BYTES = 10
+# Megabytes of two-byte fields would hold the event loop for seconds; a real message has a handful.
+_MAX_FIELDS = 10_000
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
 def split(message: bytes, raw_key: int) -> tuple[bytes, list[memoryview]]:
-    """Return the message without the fields that have `raw_key`, and a view of each of these; ValueError if cut off."""
+    """Return the message without the fields that have `raw_key`, and a view of each of these; ValueError if broken."""
     view = memoryview(message)
     header: list[memoryview] = []
     tensors: list[memoryview] = []
-    at = kept = 0
+    at = kept = fields = 0
     end = len(message)
     try:
         while at < end:
             start = at
+            fields += 1
+            if fields > _MAX_FIELDS:
+                raise ValueError("the message has too many fields")
             key, at = _key(message, at)
             kind = key & 7
             if kind == _DELIMITED:
