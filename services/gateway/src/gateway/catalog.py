@@ -3,14 +3,19 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from service_runtime.deadlines import Deadline
+from service_runtime.errors import DeadlineExceeded
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.triton import InferenceServer
+
+_STAGE = "inference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class TritonCatalog:
             return known[1]
         lock = self._asking.setdefault(key, asyncio.Lock())
         try:
-            async with lock:
+            async with _turn(lock, deadline):
                 known = self._known.get(key)
                 if known is not None and time.monotonic() < known[0]:
                     return known[1]
@@ -112,6 +117,20 @@ class TritonCatalog:
             ),
         )
         return _served(metadata, config.config, version=version, ready=ready.ready)
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock, deadline: Deadline) -> AsyncIterator[None]:
+    """Hold the lock; whoever holds it now may have a longer deadline than we have."""
+    try:
+        async with asyncio.timeout(deadline.check(_STAGE)):
+            await lock.acquire()
+    except TimeoutError as error:
+        raise DeadlineExceeded(_STAGE) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _served(
