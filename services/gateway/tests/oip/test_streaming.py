@@ -91,3 +91,31 @@ async def test_leaving_a_stream_cancels_all_that_triton_does_for_it(
         stream.cancel()
         left = [await triton.cancelled.get(), await triton.cancelled.get()]
     assert sorted(left) == sorted(triton.received)
+
+
+@pytest.mark.requirement("OIP-008")
+async def test_leaving_a_stream_that_is_full_leaves_no_task_behind(
+    channel: grpc.aio.Channel, triton: Any, row_message: Build
+) -> None:
+    def working() -> set[asyncio.Task[Any]]:
+        return {task for task in asyncio.all_tasks() if "StreamInference" in repr(task)}
+
+    all_wait = asyncio.Event()
+
+    async def never(_request: oip.ModelInferRequest) -> bytes:
+        if len(triton.received) == 32:
+            all_wait.set()
+        await asyncio.Event().wait()
+        return b""
+
+    triton.answer = never
+    stream = GRPCInferenceServiceStub(channel).ModelStreamInfer(each([row_message(str(n)) for n in range(100)]))
+    reading = asyncio.create_task(anext(aiter(stream)))
+    async with asyncio.timeout(5):
+        await all_wait.wait()
+        reading.cancel()
+        stream.cancel()
+        for _ in triton.received:
+            await triton.cancelled.get()
+        while left := working():
+            await asyncio.wait(left)

@@ -30,12 +30,14 @@ class StreamInference:
 
     async def answers(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """Yield one answer for each message: the answer, or what was wrong with the message."""
-        calls: asyncio.Queue[Call | None] = asyncio.Queue(_WINDOW)
+        calls: asyncio.Queue[Call | None] = asyncio.Queue()
+        window = asyncio.Semaphore(_WINDOW)
         running: set[Call] = set()
-        reader = asyncio.create_task(self._read(messages, context, calls, running))
+        reader = asyncio.create_task(self._read(messages, context, calls, window, running))
         try:
             while (call := await calls.get()) is not None:
                 yield await call
+                window.release()
             await reader
         finally:
             reader.cancel()
@@ -47,16 +49,18 @@ class StreamInference:
         messages: AsyncIterator[bytes],
         context: Context,
         calls: asyncio.Queue[Call | None],
+        window: asyncio.Semaphore,
         running: set[Call],
     ) -> None:
         try:
             async for message in messages:
+                await window.acquire()
                 call = asyncio.create_task(self._answer(message, context, earlier=tuple(running)))
                 running.add(call)
                 call.add_done_callback(running.discard)
-                await calls.put(call)
+                calls.put_nowait(call)
         finally:
-            await calls.put(None)
+            calls.put_nowait(None)  # never waits: whoever left its stream reads no further
 
     async def _answer(self, serialized: bytes, context: Context, *, earlier: tuple[Call, ...]) -> bytes:
         request = oip.ModelInferRequest()
