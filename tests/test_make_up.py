@@ -79,6 +79,7 @@ def test_detached_it_answers_a_picture_can_be_looked_at_and_stops(checkout: Chec
     assert code == 0, output
     assert "REST answered '7'" in output
     assert "gRPC answered '7'" in output
+    assert "monitoring has recorded both" in output
     assert release_pins()["INFERENCE_PINS"].removeprefix("digits@") in output
     assert f"{URL}/" in output
 

@@ -1,6 +1,7 @@
 """One picture through the whole chain, over REST and over gRPC, and its answer for a person."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from fairlead.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 PICTURE = Path(__file__).parent / "seven.png"
 _MODEL = "digits"
 _TIMEOUT_SECONDS = 20
+_POLL_SECONDS = 0.05
 _SIDE = 8
 _FULL = 16
 _SHADES = " ░▒▓█"
@@ -26,6 +28,7 @@ class NoAnswer(Exception):
 class Answer:
     """What a person wants to know of a prediction."""
 
+    prediction_id: str
     label: str
     confidence: float
     version: str
@@ -49,6 +52,7 @@ def ask_rest(url: str) -> Answer:
         raise NoAnswer(f"REST answered {error.code}: {error.read().decode(errors='replace')}") from error
     timings = body["timings_ms"]
     return Answer(
+        prediction_id=body["prediction_id"],
         label=body["label"],
         confidence=body["confidence"],
         version=body["model"]["version"],
@@ -72,6 +76,7 @@ def ask_grpc(address: str) -> Answer:
     prediction = response.prediction
     timings = prediction.timings
     return Answer(
+        prediction_id=prediction.prediction_id,
         label=prediction.label,
         confidence=prediction.confidence,
         version=prediction.model.version,
@@ -82,6 +87,21 @@ def ask_grpc(address: str) -> Answer:
         trace_id=prediction.trace_id,
         features=prediction.features,
     )
+
+
+def wait_until_recorded(monitoring_url: str, answers: Sequence[Answer]) -> None:
+    """Wait until monitoring lists the predictions; they reach it after their answers."""
+    wanted = {answer.prediction_id for answer in answers}
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while not wanted <= _recorded(monitoring_url):
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"Monitoring has not recorded the pictures after {_TIMEOUT_SECONDS} s.")
+        time.sleep(_POLL_SECONDS)
+
+
+def _recorded(monitoring_url: str) -> set[str]:
+    with urllib.request.urlopen(f"{monitoring_url}/api/predictions", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        return {prediction["prediction_id"] for prediction in json.load(response)["predictions"]}
 
 
 def shades(features: Sequence[float]) -> list[str]:

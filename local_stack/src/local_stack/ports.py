@@ -10,6 +10,7 @@ from local_stack.services import SERVICES, Ports
 
 _LISTEN = "0A"
 _FIRST_FREE = 20_000
+_OFFSET_STEP = 100  # moved by this much, a stack stands beside one that is not
 _SLOTS = 97
 _SLOT_SIZE = 120
 
@@ -20,7 +21,7 @@ class PortsTaken(Exception):
 
 def laptop_ports(offset: int) -> Ports:
     """Return the documented ports, moved by `offset`; raises PortsTaken."""
-    ports = {spec.name: {purpose: number + offset for purpose, number in spec.ports.items()} for spec in SERVICES}
+    ports = _moved_by(offset)
     taken = [
         f"  {number} ({service} {purpose}) is held by {holder_of(number)}"
         for service, numbers in ports.items()
@@ -28,8 +29,7 @@ def laptop_ports(offset: int) -> Ports:
         if not _is_free(number)
     ]
     if taken:
-        hint = f"Stop what holds them, or move every port: FAIRLEAD_PORT_OFFSET={offset + 1000} make up"
-        raise PortsTaken("\n".join(["These ports are taken:", *taken, hint]))
+        raise PortsTaken("\n".join(["These ports are taken:", *taken, _way_out(offset)]))
     return ports
 
 
@@ -49,6 +49,17 @@ def holder_of(port: int) -> str:
         except OSError:  # closed meanwhile
             continue
     return "another user's process"
+
+
+def _moved_by(offset: int) -> Ports:
+    return {spec.name: {purpose: number + offset for purpose, number in spec.ports.items()} for spec in SERVICES}
+
+
+def _way_out(offset: int) -> str:
+    for other in range(offset + _OFFSET_STEP, _FIRST_FREE, _OFFSET_STEP):
+        if all(_is_free(number) for numbers in _moved_by(other).values() for number in numbers.values()):
+            return f"Stop what holds them, or move every port: FAIRLEAD_PORT_OFFSET={other} make up"
+    return "Stop what holds them."
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

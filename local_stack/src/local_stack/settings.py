@@ -32,7 +32,7 @@ class StackSettings:
         try:
             offset = int(text)
         except ValueError:
-            raise BadSetting(f"FAIRLEAD_PORT_OFFSET must be a whole number such as 1000; it is {text!r}.") from None
+            raise BadSetting(f"FAIRLEAD_PORT_OFFSET must be a whole number such as 100; it is {text!r}.") from None
         folder = Path(environment.get("FAIRLEAD_RUN_FOLDER", _RUN_FOLDER))
         return cls(offset, folder.resolve(), environment)
 

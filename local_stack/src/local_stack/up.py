@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import NoReturn
 
-from local_stack.first_picture import PICTURE, Answer, NoAnswer, ask_grpc, ask_rest, shades
+from local_stack.first_picture import PICTURE, Answer, NoAnswer, ask_grpc, ask_rest, shades, wait_until_recorded
 from local_stack.log_files import LogFollower
 from local_stack.ports import laptop_ports
 from local_stack.run_folder import RunFolder
@@ -74,9 +74,7 @@ def _serve(stack: Stack, folder: RunFolder, progress: Progress) -> int:
             on_ready=lambda name: progress.done(f"{name} is ready"),
             on_wait=lambda obstacles: progress.waiting(_waiting_text(obstacles)),
         )
-        answer = ask_rest(stack.http_url)
-        progress.done(f"REST answered {answer.label!r} for {PICTURE.name}")
-        progress.done(f"gRPC answered {ask_grpc(stack.grpc_address).label!r} for {PICTURE.name}")
+        answer = _show_the_chain(stack, progress)
         progress.say(_summary(stack, answer))
         folder.announce(
             answered=True,
@@ -96,6 +94,16 @@ def _serve(stack: Stack, folder: RunFolder, progress: Progress) -> int:
         signal.signal(signal.SIGINT, lambda *_: stack.kill())
         stack.stop()
         progress.say("All services have stopped.")
+
+
+def _show_the_chain(stack: Stack, progress: Progress) -> Answer:
+    rest = ask_rest(stack.http_url)
+    progress.done(f"REST answered {rest.label!r} for {PICTURE.name}")
+    over_grpc = ask_grpc(stack.grpc_address)
+    progress.done(f"gRPC answered {over_grpc.label!r} for {PICTURE.name}")
+    wait_until_recorded(stack.monitoring_url, (rest, over_grpc))
+    progress.done("monitoring has recorded both")
+    return rest
 
 
 def _follow(stack: Stack) -> NoReturn:
