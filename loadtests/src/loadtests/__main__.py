@@ -20,28 +20,31 @@ _REPORTS = ROOT / "artifacts" / "loadtests"
 _GRACE_SECONDS = 60
 
 
+class GeneratorFailed(Exception):
+    """Locust ended badly."""
+
+
 def main() -> int:
     """Run one command; 1 says that a threshold was breached, 2 that there was nothing to judge."""
     arguments = _arguments()
     try:
         if arguments.command == "list":
-            return _list()
+            return _list(arguments.profiles)
         profile = read_profile(arguments.profiles / f"{arguments.profile}.yaml")
-        recording = _recording(profile) if arguments.command == "judge" else _run(profile, arguments)
+        recording = arguments.reports / f"{profile.name}.csv"
+        if arguments.command == "run":
+            _run(profile, arguments, recording)
         return _judge(profile, recording, arguments.slo)
     except (BadProfile, BadObjectives, ServiceDied, GeneratorFailed) as refusal:
         print(refusal, file=sys.stderr)
         return 2
 
 
-class GeneratorFailed(Exception):
-    """Locust ended badly."""
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="loadtests", description="Load Fairlead and judge it by its objectives.")
     parser.add_argument("--profiles", type=Path, default=_HERE / "profiles", help="folder of the profiles")
     parser.add_argument("--slo", type=Path, default=_HERE / "slo.yaml", help="the thresholds")
+    parser.add_argument("--reports", type=Path, default=_REPORTS, help="folder of recordings and pictures")
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser(
         "run", help="load and judge; without --host: what make up started, or a stack of its own"
@@ -55,21 +58,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _list() -> int:
-    for path in sorted((_HERE / "profiles").glob("*.yaml")):
+def _list(profiles: Path) -> int:
+    for path in sorted(profiles.glob("*.yaml")):
         profile = read_profile(path)
         print(f"{profile.name:<8} {profile.seconds:>6.0f} s  {profile.description}")
     return 0
 
 
-def _run(profile: Profile, arguments: argparse.Namespace) -> Path:
-    _REPORTS.mkdir(parents=True, exist_ok=True)
-    recording = _recording(profile)
+def _run(profile: Profile, arguments: argparse.Namespace, recording: Path) -> None:
+    recording.parent.mkdir(parents=True, exist_ok=True)
     recording.unlink(missing_ok=True)
     with chosen(arguments.host, arguments.grpc) as target:
         print(f"{profile.name}: {profile.description}. {profile.seconds:.0f} s against {target.http_url}", flush=True)
         _generate(profile, arguments.profiles, target, recording)
-    return recording
 
 
 def _generate(profile: Profile, profiles: Path, target: Target, recording: Path) -> None:
@@ -93,12 +94,8 @@ def _judge(profile: Profile, recording: Path, slo: Path) -> int:
     verdicts = judge(observations, thresholds, [kind for kind, weight in profile.mix.items() if weight])
     picture = recording.with_suffix(".png")
     draw(observations, thresholds, title=f"{profile.name}: {profile.description}", path=picture)
-    print(f"\n{summary(observations, verdicts)}\nPicture: {picture.relative_to(ROOT)}")
+    print(f"\n{summary(observations, verdicts)}\nPicture: {picture}")
     return 0 if all(each.holds for each in verdicts) else 1
-
-
-def _recording(profile: Profile) -> Path:
-    return _REPORTS / f"{profile.name}.csv"
 
 
 if __name__ == "__main__":

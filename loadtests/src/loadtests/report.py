@@ -36,8 +36,8 @@ def _throughput(axes: Axes, observations: Sequence[Observation]) -> None:
     seconds = _seconds(observations)
     series = [[counts[outcome][second] for second in seconds] for outcome in _COLOURS]
     axes.stackplot(seconds, *series, labels=list(_COLOURS), colors=list(_COLOURS.values()), step="post", alpha=0.9)
-    highest = max((sum(column) for column in zip(*series, strict=True)), default=1)
-    axes.set(ylabel="answers per second", ylim=(0, highest * 1.2), xlim=(0, max(seconds, default=1)))
+    highest = max(1, *(sum(column) for column in zip(*series, strict=True)))
+    axes.set(ylabel="answers per second", ylim=(0, highest * 1.2), xlim=(0, max(1, *seconds)))
     _mark_stages(axes, observations)
     axes.legend(loc="lower right", ncols=len(_COLOURS))
 
