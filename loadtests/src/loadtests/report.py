@@ -80,7 +80,8 @@ def _kinds(axes: Axes, observations: Sequence[Observation], thresholds: Threshol
     axes.set_ylim(-0.6, len(kinds) - 0.4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    if kinds:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def _mark_stages(axes: Axes, observations: Sequence[Observation]) -> None:
