@@ -12,6 +12,7 @@ from service_runtime.deadlines import Deadline
 from service_runtime.errors import (
     DeadlineExceeded,
     InvalidInput,
+    Overloaded,
     PayloadTooLarge,
     ServiceError,
     UnsupportedMediaType,
@@ -19,7 +20,7 @@ from service_runtime.errors import (
 from service_runtime.problems import handle_error
 from service_runtime.readiness import Readiness
 from service_runtime.tracing import server_span
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.metrics import RequestMetrics
@@ -32,6 +33,7 @@ Handler = Callable[[Request, Deadline], Awaitable[Response]]
 _CALLER_GONE = 499
 _LONGEST_TIMEOUT = 18
 _BODY = "fairlead.body"
+_HELD = "fairlead.held_bytes"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -43,6 +45,7 @@ class HttpEdge:
         self._settings = settings
         self._gate = gate
         self._readiness = readiness
+        self._free_bytes = settings.max_buffered_bytes
 
     def endpoint(
         self, handler: Handler, *, route: str, admitted: bool = True
@@ -67,7 +70,7 @@ class HttpEdge:
         try:
             deadline = self._deadline(request)
             if request.method in ("POST", "PUT"):
-                request.scope[_BODY] = await _receive_body(request, self._settings.max_body_bytes, deadline)
+                request.scope[_BODY] = await self._receive_body(request, deadline)
                 caller.watch()
             if not admitted:
                 return StatusCode.OK, await handler(request, deadline)
@@ -77,11 +80,39 @@ class HttpEdge:
             if not caller.gone:
                 raise
             return StatusCode.CANCELLED, Response(status_code=_CALLER_GONE)
+        except ClientDisconnect:  # in the middle of its body
+            return StatusCode.CANCELLED, Response(status_code=_CALLER_GONE)
         except Exception as error:  # noqa: BLE001 - handle_error is where every exception is judged
             code = error.code if isinstance(error, ServiceError) else StatusCode.INTERNAL
             return code, await handle_error(request, error)
         finally:
             caller.unwatch()
+            self._free_bytes += request.scope.pop(_HELD, 0)
+
+    async def _receive_body(self, request: Request, deadline: Deadline) -> bytes:
+        limit = self._settings.max_body_bytes
+        declared = request.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                async for chunk in request.stream():
+                    if self._hold(request, len(chunk)) > limit:
+                        raise _too_large(limit)
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise DeadlineExceeded("receive body") from error
+        return b"".join(chunks)
+
+    def _hold(self, request: Request, size: int) -> int:
+        """Count bytes of a body against what all requests together may hold; return what this one holds by now."""
+        if size > self._free_bytes:
+            raise Overloaded("Too many large requests at once; nothing was started. Retry later.")
+        self._free_bytes -= size
+        held: int = request.scope.get(_HELD, 0) + size
+        request.scope[_HELD] = held
+        return held
 
     async def _worked_on(self, handler: Handler, request: Request, deadline: Deadline) -> Response:
         self._metrics.in_flight.inc()
@@ -118,24 +149,6 @@ async def read_body(request: Request, *, limit: int, deadline: Deadline) -> byte
     if len(body) > limit:
         raise _too_large(limit)
     return body
-
-
-async def _receive_body(request: Request, limit: int, deadline: Deadline) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(deadline.remaining()):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
-    except TimeoutError as error:
-        raise DeadlineExceeded("receive body") from error
-    return b"".join(chunks)
 
 
 def _decompress(body: bytes, encoding: str, limit: int) -> bytes:

@@ -37,6 +37,9 @@ class Settings(ServiceSettings):
     max_body_bytes: int = Field(default=8 << 20, gt=0)
     """Largest request, after decompression, over REST and gRPC."""
 
+    max_buffered_bytes: int = Field(default=256 << 20, gt=0)
+    """Most bytes of REST bodies that are held at a time, waiting ones included; beyond it 503 at once."""
+
     max_json_bytes: int = Field(default=4 << 20, gt=0)
     """Largest JSON of an Open Inference Protocol request; binary tensors after it do not count."""
 
