@@ -39,7 +39,7 @@ def _throughput(axes: Axes, observations: Sequence[Observation]) -> None:
     highest = max(1, *(sum(column) for column in zip(*series, strict=True)))
     axes.set(ylabel="answers per second", ylim=(0, highest * 1.2), xlim=(0, max(1, *seconds)))
     _mark_stages(axes, observations)
-    axes.legend(loc="lower right", ncols=len(_COLOURS))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(_COLOURS), frameon=False)
 
 
 def _latency(axes: Axes, observations: Sequence[Observation]) -> None:
