@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Self
+from functools import partial
+from typing import Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from service_runtime.http_protocol import BoundedHttpProtocol
 
 _POLL_SECONDS = 0.02
 
@@ -23,13 +26,13 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves one ASGI app; enter to listen, leave to drain."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float, head_seconds: float = 20.0) -> None:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._address = (host, port)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, head_seconds=head_seconds)),
             ws="none",
             lifespan="off",
             access_log=False,
