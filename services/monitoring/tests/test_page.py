@@ -90,6 +90,7 @@ async def test_an_empty_database_is_no_error(start_monitoring: Any) -> None:
         ("/api/overview?digest=sha256:00", 404, None),
         ("/api/predictions?page_size=0", 400, "page_size"),
         ("/api/predictions?page_size=%C2%B2", 400, "page_size"),
+        ("/api/predictions?page_size=0000000019999999", 400, "page_size"),
         ("/api/predictions?page_token=%27%20OR%201=1", 400, "page_token"),
     ],
 )

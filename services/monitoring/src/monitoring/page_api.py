@@ -44,6 +44,7 @@ _ASSETS = {
 }
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 24
+_LONGEST_SIZE = 9
 _DEFAULT_WINDOW = "1h"
 
 
@@ -132,7 +133,7 @@ def _choice_of(request: Request) -> Choice:
 
 def _size_of(request: Request) -> int:
     asked = request.query_params.get("page_size", str(_DEFAULT_PAGE))
-    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:9]) <= _MAX_PAGE):
+    if not (asked.isascii() and asked.isdigit() and len(asked) <= _LONGEST_SIZE and 1 <= int(asked) <= _MAX_PAGE):
         raise InvalidInput(
             f"page_size must be 1 to {_MAX_PAGE}.", violations=(Violation("page_size", f"not '{asked[:20]}'"),)
         )
