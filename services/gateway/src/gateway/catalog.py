@@ -13,6 +13,7 @@ from service_runtime.errors import DeadlineExceeded
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as oip
 
+from gateway.names import check_name
 from gateway.triton import InferenceServer
 
 _STAGE = "inference"
@@ -74,6 +75,7 @@ class TritonCatalog:
         known = self._known.get(key)
         if known is not None and time.monotonic() < known[0]:
             return known[1]
+        check_name(name, version)
         lock = self._asking.setdefault(key, asyncio.Lock())
         try:
             async with _turn(lock, deadline):

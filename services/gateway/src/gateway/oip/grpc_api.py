@@ -16,8 +16,8 @@ from tritonclient.grpc import service_pb2 as oip
 from gateway.grpc_edge import GrpcEdge
 from gateway.oip.inference import Inference, InferMessage
 from gateway.oip.queries import Queries
-from gateway.oip.refusals import NotOffered
 from gateway.oip.streaming import StreamInference
+from gateway.refusals import NotOffered
 
 OIP_SERVICE = "inference.GRPCInferenceService"
 

@@ -19,7 +19,7 @@ from gateway.oip.http_request import HEADER_LENGTH, parse
 from gateway.oip.inference import Inference
 from gateway.oip.json_messages import to_json
 from gateway.oip.queries import Queries
-from gateway.oip.refusals import NotOffered, refuse
+from gateway.refusals import NotOffered, refuse
 
 _JSON = "application/json"
 _OCTETS = "application/octet-stream"

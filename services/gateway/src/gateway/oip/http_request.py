@@ -11,9 +11,9 @@ from gateway.catalog import ServedModel
 from gateway.oip import byte_strings, json_tensors
 from gateway.oip.datatypes import DATATYPES
 from gateway.oip.parameters import from_value
-from gateway.oip.refusals import refuse
 from gateway.oip.validation import check_header
 from gateway.oip.wire import Tensor
+from gateway.refusals import refuse
 
 HEADER_LENGTH = "inference-header-content-length"
 _INT64 = range(-(2**63), 2**63)

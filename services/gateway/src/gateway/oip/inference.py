@@ -11,12 +11,11 @@ from tritonclient.grpc import service_pb2 as oip
 
 from gateway.catalog import ModelCatalog, ServedModel
 from gateway.oip.background import convert
-from gateway.oip.names import check_name
 from gateway.oip.parameters import shorten
-from gateway.oip.refusals import refuse
 from gateway.oip.typed_contents import answer_typed, is_typed, take_raw
 from gateway.oip.validation import check_header, check_tensors
 from gateway.oip.wire import RAW_INPUT_CONTENTS, RAW_OUTPUT_CONTENTS, Tensor, join, split
+from gateway.refusals import refuse
 from gateway.triton import InferenceServer
 
 
@@ -47,7 +46,6 @@ class Inference:
 
     async def model(self, name: str, version: str, *, deadline: Deadline) -> ServedModel:
         """Return the model, or raise NotFound."""
-        check_name(name, version)
         return await self._catalog.get(name, version, deadline=deadline)
 
     async def infer_message(self, message: InferMessage, *, deadline: Deadline) -> bytes:

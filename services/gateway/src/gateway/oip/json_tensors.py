@@ -10,8 +10,8 @@ from service_runtime.errors import InvalidInput
 
 from gateway.oip import byte_strings
 from gateway.oip.datatypes import DATATYPES, FLOATS
-from gateway.oip.refusals import refuse
 from gateway.oip.wire import Tensor
+from gateway.refusals import refuse
 
 _USE_BINARY = "use the binary tensor data extension"
 

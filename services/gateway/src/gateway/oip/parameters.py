@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from service_runtime.deadlines import Deadline
 from tritonclient.grpc import service_pb2 as oip
 
-from gateway.oip.refusals import refuse, shown
+from gateway.refusals import refuse, shown
 
 Parameters = Mapping[str, oip.InferParameter]
 ParameterValue = bool | int | float | str

@@ -8,8 +8,7 @@ from service_runtime.errors import DependencyUnavailable
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.catalog import ModelCatalog, TensorSpec
-from gateway.oip.names import check_name
-from gateway.oip.refusals import NotOffered
+from gateway.refusals import NotOffered
 from gateway.triton import InferenceServer
 
 SERVER_NAME = "fairlead"
@@ -53,7 +52,6 @@ class Queries:
 
     async def model_ready(self, request: oip.ModelReadyRequest, deadline: Deadline) -> oip.ModelReadyResponse:
         """Say whether the model would answer now."""
-        check_name(request.name, request.version)
         try:
             model = await self._catalog.get(request.name, request.version, deadline=deadline)
         except DependencyUnavailable:
@@ -62,7 +60,6 @@ class Queries:
 
     async def model_metadata(self, request: oip.ModelMetadataRequest, deadline: Deadline) -> oip.ModelMetadataResponse:
         """Describe the model's inputs and outputs."""
-        check_name(request.name, request.version)
         model = await self._catalog.get(request.name, request.version, deadline=deadline)
         return oip.ModelMetadataResponse(
             name=model.name,
@@ -74,7 +71,6 @@ class Queries:
 
     async def model_config(self, request: oip.ModelConfigRequest, deadline: Deadline) -> oip.ModelConfigResponse:
         """Return the model's configuration in Triton."""
-        check_name(request.name, request.version)
         await self._catalog.get(request.name, request.version, deadline=deadline)
         return await self._server.call("ModelConfig", request, oip.ModelConfigResponse, deadline=deadline)
 
@@ -83,7 +79,6 @@ class Queries:
     ) -> oip.ModelStatisticsResponse:
         """Return Triton's counters of one model, or of all when no name is given."""
         if request.name or request.version:
-            check_name(request.name, request.version)
             await self._catalog.get(request.name, request.version, deadline=deadline)
         return await self._server.call("ModelStatistics", request, oip.ModelStatisticsResponse, deadline=deadline)
 

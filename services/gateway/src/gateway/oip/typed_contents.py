@@ -8,8 +8,8 @@ from tritonclient.grpc import service_pb2 as oip
 
 from gateway.oip import byte_strings
 from gateway.oip.datatypes import DATATYPES
-from gateway.oip.refusals import refuse, shown
 from gateway.oip.wire import RAW_OUTPUT_CONTENTS, Tensor, join, split
+from gateway.refusals import refuse, shown
 
 # Of the packed fields whose bytes on the wire are the raw tensor: number << 3 | length-delimited.
 _FIXED_KEYS = {"FP32": 6 << 3 | 2, "FP64": 7 << 3 | 2}

@@ -9,8 +9,8 @@ from gateway.catalog import ServedModel, TensorSpec
 from gateway.oip import byte_strings
 from gateway.oip.datatypes import DATATYPES
 from gateway.oip.parameters import check_input_parameters, check_output_parameters, check_request_parameters
-from gateway.oip.refusals import NotOffered, refuse, shown
 from gateway.oip.wire import Tensor
+from gateway.refusals import NotOffered, refuse, shown
 
 # Triton 2.51 ends its process over shapes whose element count overflows; nothing that a request can carry is larger.
 _MAX_ELEMENTS = 2**31 - 1

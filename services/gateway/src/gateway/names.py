@@ -2,7 +2,7 @@
 
 from service_runtime.errors import NotFound
 
-from gateway.oip.refusals import shown
+from gateway.refusals import shown
 
 _LONGEST_NAME = 256
 _LONGEST_VERSION = 18
