@@ -38,6 +38,10 @@ class Sample:
         """What it logged so far."""
         return [json.loads(line) for line in self._output.read_text().splitlines() if line.startswith("{")]
 
+    def output(self) -> str:
+        """All that it printed so far."""
+        return self._output.read_text()
+
     def events(self) -> list[str]:
         """The events that it logged so far, in order."""
         return [str(line["event"]) for line in self.lines()]

@@ -92,4 +92,4 @@ async def _check(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run("sample", Settings(), sample, version="1.2.3")
+    run("sample", Settings.read(), sample, version="1.2.3")

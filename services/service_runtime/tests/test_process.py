@@ -92,6 +92,16 @@ def test_a_taken_port_is_named_and_no_stack_is_shown(start_sample: StartSample, 
     assert not any("exception" in line for line in sample.lines())
 
 
+@pytest.mark.requirement("RUNTIME-010")
+def test_settings_that_cannot_be_used_are_all_named_by_their_variables(start_sample: StartSample) -> None:
+    sample = start_sample(grace="soon", log_level="chatty")
+    assert sample.process.wait(10) == 2
+    assert "SAMPLE_GRACE: Input should be a valid number" in sample.output()
+    assert "It is 'soon'." in sample.output()
+    assert "SAMPLE_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'. It is 'chatty'." in sample.output()
+    assert "Traceback" not in sample.output()
+
+
 @pytest.mark.requirement("RUNTIME-003")
 def test_readiness_and_health_follow_the_dependency(start_sample: StartSample, tmp_path: Any) -> None:
     ready = tmp_path / "ready"

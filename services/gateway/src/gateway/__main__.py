@@ -11,7 +11,7 @@ from gateway.settings import Settings
 
 def main() -> None:
     """Serve until SIGTERM."""
-    settings = Settings()
+    settings = Settings.read()
     run("gateway", settings, partial(gateway, settings=settings), version=version("gateway"))
 
 

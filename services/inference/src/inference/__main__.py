@@ -11,7 +11,7 @@ from inference.settings import Settings
 
 def main() -> None:
     """Read the settings and serve until told to stop."""
-    settings = Settings()
+    settings = Settings.read()
     run("inference", settings, partial(launch, settings=settings), version=version("inference"))
 
 

@@ -8,5 +8,5 @@ from monitoring.service import create_service
 from monitoring.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = Settings.read()
     run("monitoring", settings, create_service(settings), version=version("monitoring"))

@@ -8,5 +8,5 @@ from preprocessing.service import create_service
 from preprocessing.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = Settings.read()
     run("preprocessing", settings, create_service(settings), version=version("preprocessing"))

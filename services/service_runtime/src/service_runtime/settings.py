@@ -1,11 +1,14 @@
 """What the settings of every service have in common."""
 
-from typing import Literal
+import sys
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = float
+
+_BAD_SETTINGS = 2
 
 
 class ServiceSettings(BaseSettings):
@@ -39,3 +42,15 @@ class ServiceSettings(BaseSettings):
 
     git_commit: str = "unknown"
     """Commit that this build was made from, shown by /buildz."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment; a value that cannot be used ends the process with a line that names its variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            prefix = cls.model_config["env_prefix"]
+            for each in error.errors(include_url=False):
+                variable = f"{prefix}{'_'.join(map(str, each['loc']))}".upper()
+                print(f"{variable}: {each['msg']}. It is {each['input']!r}.", file=sys.stderr)
+            sys.exit(_BAD_SETTINGS)
