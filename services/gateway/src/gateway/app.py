@@ -45,16 +45,16 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
         await stack.enter_async_context(
             HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace)
         )
+        edge = GrpcEdge(settings, parts.gate, parts.metrics)
         server = GrpcServer(
             process,
             address=settings.grpc_address,
             grace=settings.grace,
             services=(_NATIVE_SERVICE, OIP_SERVICE),
             reflected=settings.reflection,
-            observe=parts.metrics.observe,
+            observe=edge.observe,
             max_message_bytes=settings.max_body_bytes,
         )
-        edge = GrpcEdge(settings, parts.gate, parts.metrics)
         add_prediction_servicer(server.server, edge, parts.predictor, parts.feedback, parts.catalog)
         add_oip_servicer(server.server, edge=edge, inference=parts.inference, queries=queries)
         await stack.enter_async_context(server)

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+from grpc import StatusCode
 from service_runtime.admission import AdmissionGate
 from service_runtime.deadlines import Deadline
 from service_runtime.grpc_errors import Context
@@ -11,14 +13,24 @@ from service_runtime.grpc_server import call_deadline
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
 
+log = structlog.get_logger()
+
+_PROBES = "/grpc."  # health and reflection
+
 
 class GrpcEdge:
-    """Deadline and admission of gRPC calls. Spans, errors and metrics are the interceptor's."""
+    """Deadline, admission and metrics of gRPC calls. Spans and errors are the interceptor's."""
 
     def __init__(self, settings: Settings, gate: AdmissionGate, metrics: RequestMetrics) -> None:
         self._metrics = metrics
         self._settings = settings
         self._gate = gate
+
+    def observe(self, method: str, code: StatusCode, seconds: float) -> None:
+        """Count a call that has ended, and log it if every request is to be logged."""
+        self._metrics.observe(method, code, seconds)
+        if self._settings.access_log and not method.startswith(_PROBES):
+            log.info("request.completed", route=method, code=code.name, seconds=round(seconds, 6))
 
     def deadline(self, context: Context) -> Deadline:
         """Return the deadline of a call that needs no admission."""
