@@ -50,6 +50,16 @@ def test_every_requirement_has_one_id_and_one_sentence() -> None:
     assert unclear == [], "each needs a sentence with a full stop, and its source"
 
 
+def test_every_source_is_a_document_of_this_repository_and_one_of_its_headings() -> None:
+    assert {each.id: each.source for each in declared() if not is_heading(*each.source.partition(", ")[::2])} == {}
+
+
+def is_heading(document: str, heading: str) -> bool:
+    path = ROOT / document
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return bool(lines) and (not heading or f"## {heading}" in lines)
+
+
 def test_every_requirement_is_tested_or_deferred_with_a_reason() -> None:
     claims = claimed()
     untested = [f"{each.id}: {each.text}" for each in declared() if not each.deferred and each.id not in claims]
