@@ -1,6 +1,7 @@
 """What each service says of itself in README.md and service.yaml is true."""
 
 import importlib.util
+import re
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +51,16 @@ def test_service_yaml_is_complete(service: str) -> None:
 def test_the_declared_ports_are_those_of_the_laptop(spec: Any) -> None:
     declared = {port["port"] for port in declaration(spec.name)["ports"]}
     assert declared == set(spec.ports.values())
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_the_image_sets_what_is_a_setting_and_exposes_what_is_a_port(service: str) -> None:
+    dockerfile = (ROOT / "services" / service / "Dockerfile").read_text()
+    variables = set(re.findall(rf"\b{service.upper()}_[A-Z_]+(?==)", dockerfile))
+    assert variables
+    assert {name for name in variables if f"`{name}`" not in settings_tables().table(service)} == set()
+    (exposed,) = re.findall(r"^EXPOSE (.+)$", dockerfile, re.MULTILINE)
+    assert {int(port) for port in exposed.split()} <= {port["port"] for port in declaration(service)["ports"]}
 
 
 @pytest.mark.requirement("REPO-002")
