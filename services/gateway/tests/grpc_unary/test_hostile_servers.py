@@ -192,3 +192,22 @@ async def test_a_port_where_nobody_listens_is_unavailable_and_safe_to_retry() ->
     with pytest.raises(RpcError) as refused:
         await UnaryChannel(f"127.0.0.1:{port}").call("/t.T/x", b"", seconds=1)
     assert (refused.value.code, refused.value.processed) == (StatusCode.UNAVAILABLE, False)
+
+
+async def test_a_server_that_reads_no_further_does_not_keep_the_channel_from_closing() -> None:
+    transports: list[asyncio.WriteTransport] = []
+
+    async def stand_still(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings([(Setting.INITIAL_WINDOW_SIZE, 1 << 30)]) + window_update(0, 1 << 30))
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        transports.append(writer.transport)
+
+    listening = await asyncio.start_server(stand_still, "127.0.0.1", 0)
+    channel = UnaryChannel(f"127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    with pytest.raises(RpcError) as late:
+        await channel.call("/t.T/x", bytes(64 << 20), seconds=0.5)
+    assert late.value.code is StatusCode.DEADLINE_EXCEEDED
+    async with asyncio.timeout(5):
+        await channel.aclose()
+    transports[0].abort()
+    listening.close()

@@ -11,6 +11,7 @@ from gateway.grpc_unary.answers import RpcError, fail
 from gateway.grpc_unary.connection import Connection
 
 _CONNECT_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
 # After a failed attempt others are spared the wait for this long.
 _RECONNECT_SECONDS = 0.1
 _SILENCE_SECONDS = 10.0
@@ -48,8 +49,8 @@ class UnaryChannel:
         connection = self._connection
         if connection is None or not connection.usable:
             connection = await self._connect(seconds)
-        if connection.full:
-            raise RpcError(StatusCode.UNAVAILABLE, "the server takes no more calls at once", processed=False)
+        if connection.full or not connection.usable:  # a new one may have been closed before this task ran on
+            raise RpcError(StatusCode.UNAVAILABLE, "the server takes no more calls now", processed=False)
         stream_id, answer = connection.start(self._headers(method, seconds, metadata), message)
         expired = RpcError(StatusCode.DEADLINE_EXCEEDED, "the deadline passed")
         timer = asyncio.get_running_loop().call_later(seconds, fail, answer, expired)
@@ -68,7 +69,8 @@ class UnaryChannel:
                 task.cancel()
         if self._connection is not None:
             self._connection.close()
-            await self._connection.closed
+            await asyncio.wait({self._connection.closed}, timeout=_CLOSE_SECONDS)
+            self._connection.abort()  # a peer that stands still reads the rest never
 
     async def _connect(self, seconds: float) -> Connection:
         if self._attempt is None or self._attempt.done():
