@@ -145,7 +145,7 @@ async def load_on(replicas: Replicas) -> AsyncIterator[Load]:
             load.leaving.set()
 
 
-@pytest.mark.requirement("STRESS-111", "STRESS-112")
+@pytest.mark.requirement("STRESS-111")
 async def test_no_call_is_lost_when_a_gateway_is_replaced_under_load(replicas: Replicas) -> None:
     async with load_on(replicas) as load:
         await load.more()
@@ -178,3 +178,17 @@ async def test_a_gateway_says_that_it_leaves_before_it_stops_serving(start_servi
     assert [reply.code for reply in replies] == ["OK"] * len(replies)
     assert [reply.hints["connection"] for reply in replies[2:]] == ["close", "close"]
     assert await asyncio.to_thread(gateway.wait_ended, 20) == 0
+
+
+@pytest.mark.requirement("STRESS-112")
+async def test_a_gateway_that_ends_takes_its_records_to_monitoring_first(start_services: Any) -> None:
+    services = await asyncio.to_thread(start_services, gateway={"grace": "60"})
+    gateway, monitoring = services.stack["gateway"], services.stack["monitoring"]
+    monitoring.kill()
+    async with services.caller() as caller:
+        replies = [await caller.call("native-rest", asked=LONG) for _ in range(20)]
+    gateway.terminate()
+    # It has nothing else to do any more, and waits for monitoring half of the grace.
+    await asyncio.to_thread(monitoring.restart)
+    assert await asyncio.to_thread(gateway.wait_ended, 60) == 0
+    assert services.recorded().keys() == {reply.prediction_id for reply in replies}
