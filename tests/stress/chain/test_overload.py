@@ -28,6 +28,7 @@ async def test_over_the_queue_callers_are_refused_at_once_and_those_in_it_are_se
             await eventually_async(lambda: done(flood, len(flood) - PLACES))
             refused = [task.result() for task in flood if task.done()]
             refused += await asyncio.gather(*(caller.call(kind, asked=LONG) for kind in KINDS))
+            await eventually_async(lambda: noticed(services.stack))  # readiness is asked once a second
             probes = await probe(services.stack)
         accepted = [task for task in flood if not task.done()]
         assert len(accepted) == PLACES
@@ -46,6 +47,10 @@ async def test_over_the_queue_callers_are_refused_at_once_and_those_in_it_are_se
 
 async def done(tasks: list[asyncio.Task[Any]], count: int) -> bool:
     return sum(task.done() for task in tasks) >= count
+
+
+async def noticed(stack: Any) -> bool:
+    return (await probe(stack))["/readyz"] != 200
 
 
 async def probe(stack: Any) -> dict[str, int]:
