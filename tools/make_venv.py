@@ -8,7 +8,7 @@ MINIMUM = (3, 11)
 
 
 def main() -> None:
-    """Create the environment, or say in one line what this machine lacks."""
+    """Create the environment if need be and put uv into it, or say in one line what this machine lacks."""
     folder, requirements = Path(sys.argv[1]), sys.argv[2]
     if sys.version_info < MINIMUM:
         wanted = ".".join(map(str, MINIMUM))
@@ -16,9 +16,11 @@ def main() -> None:
         sys.exit(f"Fairlead needs Python {wanted} or newer; {found}. Try: make PYTHON=python{wanted}")
     if subprocess.call([sys.executable, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL):
         sys.exit("This Python cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv")
-    print(f"Making {folder} with {sys.executable}")
-    subprocess.check_call([sys.executable, "-m", "venv", "--clear", str(folder)])
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"Making {folder} with {sys.executable}")
+        subprocess.check_call([sys.executable, "-m", "venv", "--clear", str(folder)])
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.check_call([*pip, "--require-hashes", "--requirement", requirements])
     (folder / "bin" / "uv").touch()
 
