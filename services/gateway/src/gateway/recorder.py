@@ -35,6 +35,7 @@ _ACKNOWLEDGE_SECONDS = 5.0  # a monitoring that is stopped or whose disk is full
 _FEEDBACK_SECONDS = 1.5
 _FIRST_BACKOFF_SECONDS = 0.1
 _LONGEST_BACKOFF_SECONDS = 5.0
+_REFUSALS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)  # the latter: too many bytes at once
 _CHANNEL_OPTIONS = (
     # The recorder has its own backoff; the channel's, up to two minutes, would hide a monitoring that is back.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -123,6 +124,8 @@ class MonitoringRecorder:
                 await self._send(call)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError, EOFError) as error:
                 self._note_failure(error)
+            except Exception:  # a sender that ended would lose every prediction from then on
+                log.exception("recorder.sending_failed")
             finally:
                 call.cancel()
             await asyncio.sleep(self._backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
@@ -152,7 +155,7 @@ class MonitoringRecorder:
 
     def _note_failure(self, error: Exception) -> None:
         code = error.code() if isinstance(error, grpc.aio.AioRpcError) else None
-        if code is grpc.StatusCode.INVALID_ARGUMENT:
+        if code in _REFUSALS:
             self._narrow_down()
         elif not self._cut_off:
             self._cut_off = True

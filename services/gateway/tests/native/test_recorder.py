@@ -178,6 +178,17 @@ async def test_one_prediction_that_monitoring_refuses_does_not_hold_up_the_other
     assert around.count("dropped_total", reason="refused") == 1
 
 
+@pytest.mark.requirement("NATIVE-016")
+async def test_predictions_too_large_for_one_message_go_apart_and_one_too_large_alone_is_dropped(
+    around: Neighbourhood, until: Any
+) -> None:
+    await around.start_monitoring()  # takes messages of up to 4 MiB
+    for number, size in enumerate((750_000, 750_000, 1_500_000, 10)):
+        around.recorder.record(PredictionMade(prediction_id=str(number), label="7", features=bytes(size)))
+    await until(lambda: set(around.monitoring.durable) == {"0", "1", "3"})
+    assert around.count("dropped_total", reason="refused") == 1
+
+
 @pytest.mark.requirement("NATIVE-017")
 async def test_leaving_flushes_what_is_recorded(port: int) -> None:
     async with neighbourhood(port) as around:
