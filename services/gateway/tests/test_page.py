@@ -7,14 +7,13 @@ import httpx2
 import pytest
 from gateway.openapi.document import openapi_routes
 from gateway.page.http_api import page_routes
-from service_runtime.errors import ServiceError
-from service_runtime.problems import handle_error
+from service_runtime.problems import problem_handlers
 from starlette.applications import Starlette
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx2.AsyncClient]:
-    app = Starlette(routes=[*page_routes(), *openapi_routes()], exception_handlers={ServiceError: handle_error})
+    app = Starlette(routes=[*page_routes(), *openapi_routes()], exception_handlers=problem_handlers(hint=""))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://gateway") as client:
         yield client
 

@@ -36,6 +36,15 @@ async def test_configz_hides_secrets() -> None:
     assert '"token": "**********"' in text
 
 
+@pytest.mark.requirement("RUNTIME-004")
+def test_what_no_route_takes_is_a_problem_that_says_where_to_look(start_sample: StartSample) -> None:
+    sample = start_sample()
+    sample.wait_for("process.started")
+    status, problem = sample.operations("/nothing")
+    assert (status, problem["code"]) == (404, "NOT_FOUND")
+    assert "/readyz" in problem["detail"]
+
+
 @pytest.mark.requirement("RUNTIME-002")
 async def test_a_second_http_server_on_a_port_is_refused_by_name() -> None:
     app = create_operations_app(ServiceSettings(), Readiness(), build_info=dict)

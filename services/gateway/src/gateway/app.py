@@ -2,19 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
 
 from fairlead.gateway.v1 import gateway_pb2
-from service_runtime.errors import InvalidInput, NotFound, ServiceError
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.http_server import HttpServer
-from service_runtime.problems import handle_error, problem_response
+from service_runtime.problems import problem_handlers
 from service_runtime.process import Process
 from service_runtime.readiness import Readiness
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
 from gateway.bootstrap import Collaborators, build_collaborators
 from gateway.grpc_edge import GrpcEdge
@@ -92,16 +87,4 @@ def create_app(settings: Settings, parts: Collaborators, queries: Queries, readi
         *openapi_routes(),
         *page_routes(),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _handle_http_error, Exception: handle_error})
-
-
-async def _handle_http_error(request: Request, error: Exception) -> Response:
-    """Answer what no route took as a problem, like every other error."""
-    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
-    if status == HTTPStatus.NOT_FOUND:
-        return problem_response(NotFound("No such path. GET /docs lists what there is."), instance=request.url.path)
-    refusal: ServiceError = InvalidInput(f"{HTTPStatus(status).phrase}: {request.method} is not for this path.")
-    refusal.http_override = status
-    response = problem_response(refusal, instance=request.url.path)
-    response.headers.update(getattr(error, "headers", None) or {})
-    return response
+    return Starlette(routes=routes, exception_handlers=problem_handlers(hint="GET /docs lists what there is."))

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 from service_runtime.deadlines import Deadline
-from service_runtime.errors import InvalidInput, ServiceError, Violation
-from service_runtime.problems import handle_error
+from service_runtime.errors import InvalidInput, Violation
+from service_runtime.problems import problem_handlers
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,9 +77,7 @@ def create_page_app(reader: Reader, *, timeout: float, storage: Status) -> ASGIA
         Route("/api/overview", get_overview),
         Route("/api/predictions", get_predictions),
     ]
-    return _SecurityHeaders(
-        Starlette(routes=routes, exception_handlers={ServiceError: handle_error, Exception: handle_error})
-    )
+    return _SecurityHeaders(Starlette(routes=routes, exception_handlers=problem_handlers(hint="The page is at /.")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service_runtime.problems import problem_handlers
 from service_runtime.readiness import Readiness
 from service_runtime.settings import ServiceSettings
 
@@ -43,7 +44,9 @@ def create_operations_app(
         return _json(settings.model_dump(mode="json"))  # SecretStr dumps as asterisks
 
     endpoints = (livez, readyz, metrics, buildz, configz)
-    return Starlette(routes=[Route(f"/{endpoint.__name__}", endpoint) for endpoint in endpoints])
+    paths = [f"/{endpoint.__name__}" for endpoint in endpoints]
+    routes = [Route(path, endpoint) for path, endpoint in zip(paths, endpoints, strict=True)]
+    return Starlette(routes=routes, exception_handlers=problem_handlers(hint=f"Here are {', '.join(paths)}."))
 
 
 def _json(content: object, *, status: int = 200) -> Response:
