@@ -10,7 +10,7 @@ from inference.settings import Settings
 
 
 def main() -> None:
-    """Read the settings and serve until told to stop."""
+    """Serve until SIGTERM."""
     settings = Settings.read()
     run("inference", settings, partial(launch, settings=settings), version=version("inference"))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
@@ -28,32 +28,28 @@ log = structlog.get_logger()
 _SERVICE = monitoring_pb2.DESCRIPTOR.services_by_name["MonitoringService"].full_name
 
 
-def create_service(settings: Settings) -> Callable[[Process], AbstractAsyncContextManager[None]]:
-    """Return what `service_runtime.process.run` runs."""
-
-    @asynccontextmanager
-    async def service(process: Process) -> AsyncIterator[None]:
-        metrics = Metrics()
-        writer = Writer(
-            settings.database,
-            max_waiting=settings.max_waiting_batches,
-            interval=settings.commit_interval,
-            on_commit=metrics.commit_seconds.observe,
-        )
-        metrics.database_rows.set_function(lambda: writer.rows)
-        metrics.waiting.set_function(lambda: writer.waiting)
-        metrics.storage_failing.set_function(lambda: float(writer.failure is not None))
-        process.readiness.require("database", writer.check)
-        reader = Reader(settings.database, at_once=settings.max_queries, queued=settings.max_queued_queries)
-        servicer = MonitoringServicer(Recorder(writer, metrics, settings), reader, timeout=settings.query_timeout)
-        retention = Retention(writer, metrics, settings)
-        page = _page(settings, reader, writer)
-        loops = (retention.run, partial(keep_quality_metrics, reader, metrics, settings))
-        async with writer, _background(process, *loops), page, _grpc(process, settings, servicer, metrics):
-            log.info("page.listening", host=settings.page_host, port=page.port)
-            yield
-
-    return service
+@asynccontextmanager
+async def serve(process: Process, settings: Settings) -> AsyncIterator[None]:
+    """Serve until left; then stop accepting, finish what is in flight, close."""
+    metrics = Metrics()
+    writer = Writer(
+        settings.database,
+        max_waiting=settings.max_waiting_batches,
+        interval=settings.commit_interval,
+        on_commit=metrics.commit_seconds.observe,
+    )
+    metrics.database_rows.set_function(lambda: writer.rows)
+    metrics.waiting.set_function(lambda: writer.waiting)
+    metrics.storage_failing.set_function(lambda: float(writer.failure is not None))
+    process.readiness.require("database", writer.check)
+    reader = Reader(settings.database, at_once=settings.max_queries, queued=settings.max_queued_queries)
+    servicer = MonitoringServicer(Recorder(writer, metrics, settings), reader, timeout=settings.query_timeout)
+    retention = Retention(writer, metrics, settings)
+    page = _page(settings, reader, writer)
+    loops = (retention.run, partial(keep_quality_metrics, reader, metrics, settings))
+    async with writer, _background(process, *loops), page, _grpc(process, settings, servicer, metrics):
+        log.info("page.listening", host=settings.page_host, port=page.port)
+        yield
 
 
 def _grpc(process: Process, settings: Settings, servicer: MonitoringServicer, metrics: Metrics) -> GrpcServer:

@@ -1,12 +1,19 @@
-"""Run the preprocessing service."""
+"""Run the preprocessing service: python -m preprocessing."""
 
+from functools import partial
 from importlib.metadata import version
 
 from service_runtime.process import run
 
-from preprocessing.service import create_service
+from preprocessing.service import serve
 from preprocessing.settings import Settings
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Serve until SIGTERM."""
     settings = Settings.read()
-    run("preprocessing", settings, create_service(settings), version=version("preprocessing"))
+    run("preprocessing", settings, partial(serve, settings=settings), version=version("preprocessing"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 """The service between start and stop: what is built, in which order, and what is checked before ready."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from fairlead.preprocessing.v1 import preprocessing_pb2, preprocessing_pb2_grpc
 from grpc import StatusCode
@@ -21,29 +21,25 @@ from preprocessing.transform import Transformer, TransformLimits
 _SERVICE = preprocessing_pb2.DESCRIPTOR.services_by_name["PreprocessingService"].full_name
 
 
-def create_service(settings: Settings) -> Callable[[Process], AbstractAsyncContextManager[None]]:
-    """Return what `service_runtime.process.run` runs."""
-
-    @asynccontextmanager
-    async def service(process: Process) -> AsyncIterator[None]:
-        specs = (digits_8x8(),)
-        for spec in specs:
-            golden.verify(spec)
-        process.build_info = lambda: {"feature_specs": {spec.name: spec.digest for spec in specs}}
-        metrics = Metrics()
-        gate = AdmissionGate(settings.max_in_flight, settings.max_queued)
-        metrics.waiting.set_function(lambda: gate.queued)
-        workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="decode")
-        transformer = Transformer(specs, limits=_limits(settings), workers=workers)
-        servicer = PreprocessingServicer(transformer, gate, metrics, timeout=settings.timeout)
-        try:
-            async with _grpc(process, settings, servicer, metrics):
-                yield
-        finally:
-            # What still decodes has lost its caller; the process must not wait for it.
-            workers.shutdown(wait=False, cancel_futures=True)
-
-    return service
+@asynccontextmanager
+async def serve(process: Process, settings: Settings) -> AsyncIterator[None]:
+    """Serve until left; then stop accepting, finish what is in flight, close."""
+    specs = (digits_8x8(),)
+    for spec in specs:
+        golden.verify(spec)
+    process.build_info = lambda: {"feature_specs": {spec.name: spec.digest for spec in specs}}
+    metrics = Metrics()
+    gate = AdmissionGate(settings.max_in_flight, settings.max_queued)
+    metrics.waiting.set_function(lambda: gate.queued)
+    workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="decode")
+    transformer = Transformer(specs, limits=_limits(settings), workers=workers)
+    servicer = PreprocessingServicer(transformer, gate, metrics, timeout=settings.timeout)
+    try:
+        async with _grpc(process, settings, servicer, metrics):
+            yield
+    finally:
+        # What still decodes has lost its caller; the process must not wait for it.
+        workers.shutdown(wait=False, cancel_futures=True)
 
 
 def _limits(settings: Settings) -> TransformLimits:
