@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -76,13 +76,19 @@ class TritonProcess:
         return ". ".join([f"Triton {how}", *self._errors])
 
     async def _forward_log(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for as a pipe
-        while line := await self._process.stdout.readline():
+        async for line in self._lines():
             entry = read_line(line.decode(errors="replace").rstrip())
             if entry.severity >= Severity.ERROR:
                 self._errors.append(entry.text)
             if entry.text:
                 log.log(entry.severity, "triton.logged", text=entry.text)
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        assert self._process.stdout is not None  # noqa: S101 - asked for as a pipe
+        while not self._process.stdout.at_eof():
+            # A line over the limit is dropped; to stop reading would stop Triton once the pipe is full.
+            with contextlib.suppress(ValueError):
+                yield await self._process.stdout.readline()
 
 
 def _die_with_parent() -> None:
