@@ -39,6 +39,7 @@ class HttpServer:
             log_config=None,
             server_header=False,
             date_header=False,
+            proxy_headers=False,  # nothing here believes a header about who calls
             backlog=2048,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=max(1, round(grace)),
