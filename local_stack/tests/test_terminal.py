@@ -14,6 +14,11 @@ def test_a_json_line_becomes_level_event_and_keys() -> None:
     assert readable("gateway", line) == "gateway      | info    grpc.listening port=9000"
 
 
+def test_what_a_caller_sent_cannot_steer_the_terminal() -> None:
+    line = '{"event":"http.request_failed","level":"error","path":"/\\u001b[2J"}'
+    assert readable("gateway", line) == "gateway      | error   http.request_failed path='/\\x1b[2J'"
+
+
 def test_any_other_line_is_kept_as_it_is() -> None:
     assert readable("inference", "I1121 started grpc_server") == "inference    | I1121 started grpc_server"
     assert readable("inference", '{"odd": 1}') == 'inference    | {"odd": 1}'

@@ -52,6 +52,11 @@ def readable(service: str, line: str) -> str:
         event, level = entry["event"], entry["level"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return f"{name} {line}"
-    keys = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _HIDDEN)
+    keys = " ".join(f"{key}={_printable(str(value))}" for key, value in entry.items() if key not in _HIDDEN)
     stack = f"\n{entry['exception']}" if "exception" in entry else ""
     return f"{name} {paint(f'{level:<7}', _LEVELS.get(level, 37))} {event} {keys}{stack}".rstrip()
+
+
+def _printable(text: str) -> str:
+    """Escape what would steer the terminal: parts of a log line come from callers."""
+    return text if text.isprintable() else ascii(text)
