@@ -11,13 +11,13 @@ import structlog
 from pydantic_settings import SettingsConfigDict
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.process import Process, run
-from service_runtime.settings import ServiceSettings
+from service_runtime.settings import GrpcServiceSettings
 from service_runtime.tracing import client_span, current_span
 
 log = structlog.get_logger()
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     """Read from SAMPLE_* variables."""
 
     model_config = SettingsConfigDict(env_prefix="SAMPLE_")

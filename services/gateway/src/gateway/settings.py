@@ -2,10 +2,10 @@
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from service_runtime.settings import Seconds, ServiceSettings
+from service_runtime.settings import GrpcServiceSettings, Seconds
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     """Read from GATEWAY_* once, at start."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from service_runtime.settings import Seconds, ServiceSettings
+from service_runtime.settings import GrpcServiceSettings, Seconds
 
 _GIB = 1024**3
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     """Read once from MONITORING_* environment variables."""
 
     model_config = SettingsConfigDict(env_prefix="MONITORING_")

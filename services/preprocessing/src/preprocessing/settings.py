@@ -2,12 +2,12 @@
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from service_runtime.settings import Seconds, ServiceSettings
+from service_runtime.settings import GrpcServiceSettings, Seconds
 
 _MIB = 1024**2
 
 
-class Settings(ServiceSettings):
+class Settings(GrpcServiceSettings):
     """Read once from PREPROCESSING_* environment variables."""
 
     model_config = SettingsConfigDict(env_prefix="PREPROCESSING_")

@@ -37,9 +37,6 @@ class ServiceSettings(BaseSettings):
     grace: Seconds = Field(default=10.0, ge=0)
     """Seconds that requests in flight have to finish."""
 
-    reflection: bool = True
-    """Serve gRPC reflection."""
-
     git_commit: str = "unknown"
     """Commit that this build was made from, shown by /buildz."""
 
@@ -54,3 +51,10 @@ class ServiceSettings(BaseSettings):
                 variable = f"{prefix}{'_'.join(map(str, each['loc']))}".upper()
                 print(f"{variable}: {each['msg']}. It is {each['input']!r}.", file=sys.stderr)
             sys.exit(_BAD_SETTINGS)
+
+
+class GrpcServiceSettings(ServiceSettings):
+    """Settings of a service that serves gRPC itself."""
+
+    reflection: bool = True
+    """Serve gRPC reflection."""
