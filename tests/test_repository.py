@@ -128,6 +128,16 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert dead == []
 
 
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in tracked("docs/adr/*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_decision_that_is_named_exists() -> None:
+    named = {(name, found) for name, text in texts() for found in re.findall(r"adr/([0-9]{4}[\w.-]*\w)", text)}
+    assert {(name, found) for name, found in named if not (ROOT / "docs" / "adr" / found).exists()} == set()
+
+
 def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:
     for path in tracked("requirements/*.txt"):
         text = path.read_text()

@@ -1,6 +1,6 @@
 """A lean gRPC client for unary calls: raw bytes in, raw bytes out, on one event loop.
 
-docs/adr/0005-lean-unary-client.md says why it exists beside grpc.aio, which stays the client of every stream.
+docs/adr/0004-lean-unary-client.md says why it exists beside grpc.aio, which stays the client of every stream.
 """
 
 from gateway.grpc_unary.answers import RpcError
