@@ -38,7 +38,6 @@ class GrpcServer:
         reflected: bool,
         observe: Observe,
         max_message_bytes: int = 16 * _MIB,
-        max_concurrent_rpcs: int | None = None,
     ) -> None:
         self._process = process
         self._address = address
@@ -50,9 +49,7 @@ class GrpcServer:
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
         ]
-        self.server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(observe)], options=options, maximum_concurrent_rpcs=max_concurrent_rpcs
-        )
+        self.server = grpc.aio.server(interceptors=[ErrorInterceptor(observe)], options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         if reflected:
             names = (*services, _HEALTH_SERVICE, reflection.SERVICE_NAME)
