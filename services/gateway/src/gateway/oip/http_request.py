@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 import orjson
 from service_runtime.errors import InvalidInput, PayloadTooLarge
@@ -18,8 +19,11 @@ from gateway.refusals import refuse
 HEADER_LENGTH = "inference-header-content-length"
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_HEADER_LENGTH = 20
+# A megabyte of empty items would take a second to look at; no model has a hundredth of this.
+_MOST_ITEMS = 10_000
 
 JsonObject = dict[str, object]
+Items = TypeVar("Items", list[object], JsonObject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def _add_parameters(
     | oip.ModelInferRequest.InferRequestedOutputTensor,
 ) -> None:
     if "parameters" in item:
-        for name, value in _object(field, item["parameters"]).items():
+        for name, value in _few(field, _object(field, item["parameters"])).items():
             owner.parameters[name].CopyFrom(from_value(f"{field}.{name}", value))
 
 
@@ -166,7 +170,13 @@ def _objects(field: str, content: JsonObject) -> list[JsonObject]:
     value = content.get(field, [])
     if not isinstance(value, list):
         raise refuse(field, "it must be an array")
-    return [_object(f"{field}[{index}]", item) for index, item in enumerate(value)]
+    return [_object(f"{field}[{index}]", item) for index, item in enumerate(_few(field, value))]
+
+
+def _few(field: str, items: Items) -> Items:
+    if len(items) > _MOST_ITEMS:
+        raise refuse(field, f"{len(items)} are too many, the most is {_MOST_ITEMS}")
+    return items
 
 
 def _text(item: JsonObject, name: str, field: str) -> str:
