@@ -164,7 +164,10 @@ class Services:
 
 
 class StartServices:
-    """Starts services in front of the shared Triton; settings by service, without their prefix."""
+    """Starts services in front of the shared Triton; settings by service, without their prefix.
+
+    Call it in the main thread: the kernel ends services with the thread that started them.
+    """
 
     def __init__(self, shared: Stack, start_stack: StartStack) -> None:
         self._shared = shared

@@ -20,7 +20,7 @@ LONG = 25.0
 async def test_a_deadline_that_passes_in_inference_says_so_and_leaves_nothing_behind(
     start_services: Any, frozen_triton: Any
 ) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"default_timeout": str(SHORT)})
+    services = start_services(gateway={"default_timeout": str(SHORT)})
     async with services.caller() as caller:
         for kind in KINDS:
             assert (await caller.call(kind, asked=LONG)).code == "OK"
@@ -44,7 +44,7 @@ async def test_a_deadline_that_passes_in_inference_says_so_and_leaves_nothing_be
 async def test_the_timeout_parameter_of_the_protocol_is_a_deadline(
     start_services: Any, frozen_triton: Any, kind: str
 ) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"default_timeout": str(LONG)})
+    services = start_services(gateway={"default_timeout": str(LONG)})
     async with services.caller() as caller:
         assert (await caller.call(kind)).code == "OK"
         with frozen_triton():
@@ -55,7 +55,7 @@ async def test_the_timeout_parameter_of_the_protocol_is_a_deadline(
 
 @pytest.mark.requirement("STRESS-101", "STRESS-102")
 async def test_a_deadline_that_passes_in_preprocessing_says_so_and_leaves_nothing_behind(start_services: Any) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"default_timeout": str(SHORT)})
+    services = start_services(gateway={"default_timeout": str(SHORT)})
     native = ("native-rest", "native-grpc")
     async with services.caller() as caller:
         assert (await caller.call("native-rest", asked=LONG)).code == "OK"
@@ -73,7 +73,7 @@ async def test_a_deadline_that_passes_in_preprocessing_says_so_and_leaves_nothin
 
 @pytest.mark.requirement("STRESS-101")
 async def test_a_deadline_that_passes_in_the_queue_says_so(start_services: Any, frozen_triton: Any) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"max_in_flight": "1", "default_timeout": str(SHORT)})
+    services = start_services(gateway={"max_in_flight": "1", "default_timeout": str(SHORT)})
     async with services.caller() as caller, asyncio.TaskGroup() as tasks:
         assert (await caller.call("oip-grpc", asked=LONG)).code == "OK"
         with frozen_triton():
@@ -89,7 +89,7 @@ async def test_a_deadline_that_passes_in_the_queue_says_so(start_services: Any, 
 @pytest.mark.requirement("STRESS-103")
 async def test_a_caller_in_a_hurry_does_not_wait_for_one_who_is_not(start_services: Any, frozen_triton: Any) -> None:
     """Both need the model's description, which is asked for once; the first has minutes, the second half a second."""
-    services = await asyncio.to_thread(start_services, gateway={"catalog_ttl": "0.001"})
+    services = start_services(gateway={"catalog_ttl": "0.001"})
     async with services.caller() as caller, asyncio.TaskGroup() as tasks:
         with frozen_triton():
             patient = tasks.create_task(caller.call("oip-rest", asked=LONG))

@@ -19,7 +19,7 @@ AT_ONCE = 2.0
 async def test_over_the_queue_callers_are_refused_at_once_and_those_in_it_are_served(
     start_services: Any, frozen_triton: Any
 ) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"max_in_flight": "2", "max_queued": "2"})
+    services = start_services(gateway={"max_in_flight": "2", "max_queued": "2"})
     async with services.caller() as caller, asyncio.TaskGroup() as tasks:
         for kind in KINDS:
             assert (await caller.call(kind, asked=LONG)).code == "OK"

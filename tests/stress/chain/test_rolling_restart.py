@@ -162,7 +162,7 @@ async def test_no_call_is_lost_when_a_gateway_is_replaced_under_load(replicas: R
 
 @pytest.mark.requirement("STRESS-113")
 async def test_a_gateway_says_that_it_leaves_before_it_stops_serving(start_services: Any) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"drain_delay": DRAIN_DELAY})
+    services = start_services(gateway={"drain_delay": DRAIN_DELAY})
     gateway = services.stack["gateway"]
     async with services.caller() as caller, grpc.aio.insecure_channel(services.stack.grpc_address) as channel:
         assert (await caller.call("native-grpc", asked=LONG)).code == "OK"
@@ -182,7 +182,7 @@ async def test_a_gateway_says_that_it_leaves_before_it_stops_serving(start_servi
 
 @pytest.mark.requirement("STRESS-112")
 async def test_a_gateway_that_ends_takes_its_records_to_monitoring_first(start_services: Any) -> None:
-    services = await asyncio.to_thread(start_services, gateway={"grace": "60"})
+    services = start_services(gateway={"grace": "60"})
     gateway, monitoring = services.stack["gateway"], services.stack["monitoring"]
     monitoring.kill()
     async with services.caller() as caller:
