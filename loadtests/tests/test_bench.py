@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,7 +6,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from loadtests.bench.accounting import core_busy_seconds, cpu_seconds, memory, tree
+from loadtests.bench.accounting import (
+    cpu_seconds,
+    finished_children_seconds,
+    machine_busy_seconds,
+    memory,
+    tree,
+)
 from loadtests.bench.contenders import Contender, WrongAnswer, verify
 from loadtests.bench.generator import Call, GeneratorFailed, Load, Outcome, parse
 from loadtests.bench.measuring import Sample, percentile, spread
@@ -72,11 +77,13 @@ def test_a_process_that_has_ended_costs_nothing_more() -> None:
     assert cpu_seconds([ended.pid]) == 0
 
 
-def test_a_core_that_is_not_there_is_named() -> None:
-    core = max(os.sched_getaffinity(0))
-    assert core_busy_seconds(core) > 0
-    with pytest.raises(LookupError, match="no core 4096"):
-        core_busy_seconds(4096)
+@pytest.mark.requirement("LOAD-006")
+def test_the_machine_is_seen_to_work_while_a_child_does() -> None:
+    busy, children = machine_busy_seconds(), finished_children_seconds()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.4: pass"], check=True)
+    child = finished_children_seconds() - children
+    assert child >= 0.4
+    assert machine_busy_seconds() - busy >= 0.8 * child
 
 
 def test_the_generators_summary_and_log_are_understood() -> None:

@@ -1,6 +1,7 @@
-"""What processes cost, read from /proc: CPU time, memory, and who else uses a core."""
+"""What processes cost, read from /proc: CPU time, memory, and who else uses the machine."""
 
 import os
+import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _KIB = 1024
 # Fields of /proc/PID/stat after the name, which may itself hold spaces and brackets.
 _PARENT, _USER, _SYSTEM = 1, 11, 12
-# Columns of a cpu line of /proc/stat that are no work: idle and iowait.
+# Columns of the cpu line of /proc/stat that are no work: idle and iowait.
 _IDLE_COLUMNS = (3, 4)
 _COUNTED_COLUMNS = 8
 
@@ -53,16 +54,17 @@ def memory(pids: Iterable[int]) -> Memory:
     return Memory(rss=totals["Rss"], pss=totals["Pss"])
 
 
-def core_busy_seconds(core: int) -> float:
-    """Return how long `core` has worked so far, for anybody, time stolen by the hypervisor included."""
-    for line in (_PROC / "stat").read_text().splitlines():
-        name, *columns = line.split()
-        if name == f"cpu{core}":
-            return (
-                sum(int(value) for at, value in enumerate(columns[:_COUNTED_COLUMNS]) if at not in _IDLE_COLUMNS)
-                / _TICKS
-            )
-    raise LookupError(f"This machine has no core {core}; the bench needs two.")
+def machine_busy_seconds() -> float:
+    """Return how long all cores have worked so far, for anybody, time stolen by the hypervisor included."""
+    columns = (_PROC / "stat").read_text().partition("\n")[0].split()[1:]
+    counted = enumerate(columns[:_COUNTED_COLUMNS])
+    return sum(int(value) for at, value in counted if at not in _IDLE_COLUMNS) / _TICKS
+
+
+def finished_children_seconds() -> float:
+    """Return the CPU time of this process's children that have ended, as generators do."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _stat(pid: int) -> list[str]:

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from loadtests.bench.accounting import core_busy_seconds, cpu_seconds
+from loadtests.bench.accounting import cpu_seconds, finished_children_seconds, machine_busy_seconds
 from loadtests.bench.contenders import Contender
 from loadtests.bench.generator import Load, closed_loop
-from loadtests.bench.servers import SERVER_CORE, Servers
+from loadtests.bench.servers import Servers
 
 _PROBE_REQUESTS = 200
-_QUIET_SHARE = 0.05
+_QUIET_SHARE = 0.1
 _QUIET_PROBE_SECONDS = 0.25
-_QUIET_ATTEMPTS = 40
+_QUIET_PROBES = 12
+_ATTEMPTS = 3
 _MICROSECONDS = 1e6
 
 
@@ -31,7 +32,7 @@ class Sample:
     cpu_us: Mapping[str, float]
     """CPU microseconds per request by group of processes."""
     foreign_share: float
-    """Share of the servers' core that others took meanwhile."""
+    """Core seconds that others took, anywhere on the machine, per second: the cores may share caches and units."""
 
     @property
     def total_cpu_us(self) -> float:
@@ -74,11 +75,11 @@ def spread(values: Iterable[float]) -> tuple[float, float, float]:
 
 
 def wait_until_quiet() -> None:
-    """Wait, within bounds, until nobody else works on the servers' core."""
-    for _ in range(_QUIET_ATTEMPTS):
-        before = core_busy_seconds(SERVER_CORE)
+    """Wait, within bounds, until nobody else works on this machine."""
+    for _ in range(_QUIET_PROBES):
+        before = machine_busy_seconds()
         time.sleep(_QUIET_PROBE_SECONDS)
-        if core_busy_seconds(SERVER_CORE) - before <= _QUIET_SHARE * _QUIET_PROBE_SECONDS:
+        if machine_busy_seconds() - before <= _QUIET_SHARE * _QUIET_PROBE_SECONDS:
             return
 
 
@@ -87,13 +88,28 @@ def _requests_for(contender: Contender, callers: int, seconds: float) -> int:
     return max(_PROBE_REQUESTS, round(probe.requests_per_second * seconds))
 
 
+def _quietest(contender: Contender, servers: Servers, size: int, *, callers: int, requests: int) -> Sample:
+    """Measure, and again when others disturbed it, at most a few times; the choice knows nothing of the result."""
+    best: Sample | None = None
+    for _ in range(_ATTEMPTS):
+        wait_until_quiet()
+        sample = _measured(contender, servers, size, callers=callers, requests=requests)
+        if best is None or sample.foreign_share < best.foreign_share:
+            best = sample
+        if best.foreign_share <= _QUIET_SHARE:
+            break
+    assert best is not None  # noqa: S101 - at least one attempt
+    return best
+
+
 def _measured(contender: Contender, servers: Servers, size: int, *, callers: int, requests: int) -> Sample:
     pids = {name: servers.pids([name]) for name in contender.servers}
     before = {name: cpu_seconds(group) for name, group in pids.items()}
-    busy = core_busy_seconds(SERVER_CORE)
+    busy, generated = machine_busy_seconds(), finished_children_seconds()
     load = closed_loop(contender.call, callers=callers, requests=requests)
     used = {name: cpu_seconds(group) - before[name] for name, group in pids.items()}
-    busy = core_busy_seconds(SERVER_CORE) - busy
+    own = sum(used.values()) + finished_children_seconds() - generated
+    foreign = machine_busy_seconds() - busy - own
     latencies = load.latencies_ms()
     if len(latencies) != requests or (contender.has_fixed_size and load.data_bytes != size * requests):
         raise Unequal(_what_was_wrong(contender, load, requests, size))
@@ -102,7 +118,7 @@ def _measured(contender: Contender, servers: Servers, size: int, *, callers: int
         p50_ms=percentile(latencies, 0.50),
         p99_ms=percentile(latencies, 0.99),
         cpu_us={name: seconds / requests * _MICROSECONDS for name, seconds in used.items()},
-        foreign_share=max(0.0, busy - sum(used.values())) / load.seconds,
+        foreign_share=max(0.0, foreign) / load.seconds,
     )
 
 

@@ -110,9 +110,9 @@ def _shares(measured: Measured) -> str:
         samples = measured.sixteen[each.name]
         parts = [f"{name} {spread(sample.cpu_us[name] for sample in samples)[0]:.0f}" for name in each.servers]
         foreign = spread(sample.foreign_share for sample in samples)
-        rows.append((each.name, ", ".join(parts), f"{foreign[0]:.0%} (at most {foreign[2]:.0%})"))
-    title = "## Where the CPU goes at sixteen callers (us per request), and how quiet the core was"
-    return f"{title}\n\n" + table(("", "by process", "taken by others"), rows)
+        rows.append((each.name, ", ".join(parts), f"{foreign[0]:.2f} (at most {foreign[2]:.2f})"))
+    title = "## Where the CPU goes at sixteen callers (us per request), and how quiet the machine was"
+    return f"{title}\n\n" + table(("", "by process", "others used, in cores"), rows)
 
 
 def _memory(measured: Measured) -> str:
