@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import re
 
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from service_runtime.deadlines import Deadline
@@ -28,6 +30,8 @@ log = structlog.get_logger()
 _JITTER_SECONDS = (0.005, 0.03)
 _BUDGET_LIMIT = 10.0
 _BUDGET_SHARE = 0.1
+# A media type has a slash too, but never at the start of a word.
+_PATH = re.compile(r"(?<!\w)/\w")
 
 
 class Upstream:
@@ -95,13 +99,18 @@ _REFUSALS: dict[StatusCode, type[InvalidInput | NotFound | FailedPrecondition]] 
 
 def _violations(error: RpcError) -> tuple[Violation, ...]:
     """Return the field violations that came with a refusal, if any did."""
-    status = status_pb2.Status.FromString(error.status_details)
     bad_request = error_details_pb2.BadRequest()
-    found = any(detail.Unpack(bad_request) for detail in status.details)
+    try:
+        status = status_pb2.Status.FromString(error.status_details)
+        found = any(detail.Unpack(bad_request) for detail in status.details)
+    except DecodeError:
+        log.warning("upstream.details_unreadable", code=error.code.name)
+        return ()
     return tuple(Violation(v.field, v.description) for v in bad_request.field_violations) if found else ()
 
 
 def _safe(details: str) -> str:
     """Return the text of a refusal unless it speaks of paths or stacks, which are nobody's business outside."""
     first_line = details.partition("\n")[0].strip()
-    return first_line if first_line and "/" not in first_line else "The request was refused; its contents do not fit."
+    shown = first_line and not _PATH.search(first_line)
+    return first_line if shown else "The request was refused; its contents do not fit."

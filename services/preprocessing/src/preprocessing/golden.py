@@ -6,6 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from PIL import Image
+from service_runtime.process import StartError
 
 from preprocessing.feature_specs import FeatureSpec
 from preprocessing.pictures import Picture, PictureLimits
@@ -14,7 +15,7 @@ VECTORS = "vectors.json"
 _LIMITS = PictureLimits(max_bytes=1024**2, max_pixels=1024**2)
 
 
-class GoldenMismatch(Exception):
+class GoldenMismatch(StartError):
     """This build does not give the rows that the feature spec's digest stands for."""
 
 

@@ -67,7 +67,7 @@ def reset_error(reason: int) -> RpcError:
     if reason == ErrorCode.REFUSED_STREAM:
         return RpcError(StatusCode.UNAVAILABLE, "the server refused the call", processed=False)
     if reason == ErrorCode.ENHANCE_YOUR_CALM:
-        return RpcError(StatusCode.RESOURCE_EXHAUSTED, "the server asks for less")
+        return RpcError(StatusCode.UNAVAILABLE, "the server asks for less")
     if reason == ErrorCode.CANCEL:
         return RpcError(StatusCode.CANCELLED, "the server cancelled the call")
     return RpcError(StatusCode.INTERNAL, f"the server reset the call (HTTP/2 error {reason})")
