@@ -46,10 +46,10 @@ class Settings(GrpcServiceSettings):
     max_batch_images: int = Field(default=64, gt=0)
     """Most images in one batch prediction."""
 
-    max_in_flight: int = Field(default=32, gt=0)
+    max_in_flight: int = Field(default=16, gt=0)
     """Requests that are worked on at a time."""
 
-    max_queued: int = Field(default=64, ge=0)
+    max_queued: int = Field(default=32, ge=0)
     """Requests that wait for their turn; one more is answered 503 at once."""
 
     catalog_ttl: Seconds = Field(default=2.0, gt=0)
