@@ -50,6 +50,9 @@ class GrpcServer:
             ("grpc.max_send_message_length", max_message_bytes),
         ]
         self.server = grpc.aio.server(interceptors=[ErrorInterceptor(observe)], options=options)
+        # Generated code adds its handlers twice, as generic and as registered ones. With those, grpc.aio waits for each
+        # call on one future per registered method, which cost 80 us a call at 30 methods; the generic ones do all.
+        self.server.add_registered_method_handlers = _register_nothing  # type: ignore[method-assign]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         if reflected:
             names = (*services, _HEALTH_SERVICE, reflection.SERVICE_NAME)
@@ -86,6 +89,10 @@ class GrpcServer:
             for service in self._services:
                 await self._health.set(service, status)
             await asyncio.sleep(_HEALTH_PERIOD_SECONDS if self._process.readiness.started else _STARTING_PERIOD_SECONDS)
+
+
+def _register_nothing(service_name: str, method_handlers: object) -> None:
+    """Leave the calls to the generic handlers."""
 
 
 def call_deadline(context: Context, *, default: float, cap: float) -> Deadline:
