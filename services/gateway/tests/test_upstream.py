@@ -20,7 +20,7 @@ async def refusal(text: str, details: bytes = b"") -> InvalidInput:
         return b""
 
     server = grpc.aio.server()
-    handlers = {"Refuse": grpc.unary_unary_rpc_method_handler(refuse)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Refuse": grpc.unary_unary_rpc_method_handler(refuse)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", handlers),))
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
