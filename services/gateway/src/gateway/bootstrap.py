@@ -49,6 +49,9 @@ def build_collaborators(settings: Settings) -> Collaborators:
         flush_seconds=settings.grace / 2,
         metrics=RecorderMetrics(),
     )
+    gate = AdmissionGate(settings.max_in_flight, settings.max_queued)
+    metrics = RequestMetrics()
+    metrics.in_flight.set_function(lambda: gate.in_flight)
     latencies = LatencyWindow()
     predictor = Predictor(
         catalog,
@@ -67,6 +70,6 @@ def build_collaborators(settings: Settings) -> Collaborators:
         predictor=predictor,
         feedback=FeedbackDesk(catalog, recorder),
         latencies=latencies,
-        gate=AdmissionGate(settings.max_in_flight, settings.max_queued),
-        metrics=RequestMetrics(),
+        gate=gate,
+        metrics=metrics,
     )

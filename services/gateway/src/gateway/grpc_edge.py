@@ -41,8 +41,4 @@ class GrpcEdge:
         """Hold a place among the requests in flight; yields the deadline."""
         deadline = self.deadline(context)
         async with self._gate.admit(deadline):
-            self._metrics.in_flight.inc()
-            try:
-                yield deadline
-            finally:
-                self._metrics.in_flight.dec()
+            yield deadline

@@ -75,7 +75,7 @@ class HttpEdge:
             if not admitted:
                 return StatusCode.OK, await handler(request, deadline)
             async with self._gate.admit(deadline):
-                return StatusCode.OK, await self._worked_on(handler, request, deadline)
+                return StatusCode.OK, await handler(request, deadline)
         except asyncio.CancelledError:
             if not caller.gone:
                 raise
@@ -113,13 +113,6 @@ class HttpEdge:
         held: int = request.scope.get(_HELD, 0) + size
         request.scope[_HELD] = held
         return held
-
-    async def _worked_on(self, handler: Handler, request: Request, deadline: Deadline) -> Response:
-        self._metrics.in_flight.inc()
-        try:
-            return await handler(request, deadline)
-        finally:
-            self._metrics.in_flight.dec()
 
     def _deadline(self, request: Request) -> Deadline:
         asked = request.headers.get("x-request-timeout-ms")

@@ -13,10 +13,15 @@ class AdmissionGate:
     """Admit at most `max_in_flight` at a time; `max_queued` more wait their turn, in order."""
 
     def __init__(self, max_in_flight: int, max_queued: int, *, retry_after: float = 1.0) -> None:
-        self._free = max_in_flight
+        self._places = self._free = max_in_flight
         self._max_queued = max_queued
         self._retry_after = retry_after
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """How many hold a place."""
+        return self._places - self._free
 
     @property
     def queued(self) -> int:

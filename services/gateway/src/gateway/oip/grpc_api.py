@@ -32,7 +32,6 @@ def add_oip_servicer(server: grpc.aio.Server, *, edge: GrpcEdge, inference: Infe
     methods["ModelInfer"] = _unary(_infer_handler(edge, inference))
     methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(StreamInference(edge, inference).answers)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(OIP_SERVICE, methods),))
-    server.add_registered_method_handlers(OIP_SERVICE, methods)
 
 
 def _infer_handler(edge: GrpcEdge, inference: Inference) -> Handler:
