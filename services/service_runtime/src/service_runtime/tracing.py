@@ -6,7 +6,7 @@ string operations here: no spans are built, but trace ids still run through logs
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Self
@@ -75,30 +75,35 @@ def flush_tracing() -> None:
         shutdown()
 
 
-@contextmanager
-def server_span(name: str, traceparent: str | None) -> Iterator[Span]:
+def server_span(name: str, traceparent: str | None) -> AbstractContextManager[Span]:
     """Work in a span that continues the caller's trace."""
     if _tracer is None:
-        span = Span.start(traceparent)
-        token = _current.set(span)
-        try:
-            yield span
-        finally:
-            _current.reset(token)
-        return
-    with _recorded(_tracer, name, SpanKind.SERVER, _parse(traceparent)) as span:
-        yield span
+        return _Within(Span.start(traceparent))
+    return _recorded(_tracer, name, SpanKind.SERVER, _parse(traceparent))
 
 
-@contextmanager
-def client_span(name: str) -> Iterator[Span]:
+def client_span(name: str) -> AbstractContextManager[Span]:
     """Call another service in a span of its own; yields the span whose traceparent goes out."""
     parent = _current.get()
     if _tracer is None:
-        yield parent or Span.start(None)
-        return
-    with _recorded(_tracer, name, SpanKind.CLIENT, parent) as span:
-        yield span
+        return nullcontext(parent or Span.start(None))
+    return _recorded(_tracer, name, SpanKind.CLIENT, parent)
+
+
+class _Within:
+    """Makes a span the current one. A class, because every request passes here and a generator costs it more."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._token = _current.set(self._span)
+        return self._span
+
+    def __exit__(self, *_exc: object) -> None:
+        _current.reset(self._token)
 
 
 @contextmanager
@@ -106,12 +111,8 @@ def _recorded(tracer: trace.Tracer, name: str, kind: SpanKind, parent: Span | No
     context = trace.set_span_in_context(NonRecordingSpan(_span_context(parent))) if parent else None
     with tracer.start_as_current_span(name, context=context, kind=kind) as recorded:
         ids = recorded.get_span_context()
-        span = Span(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", ids.trace_flags.sampled)
-        token = _current.set(span)
-        try:
+        with _Within(Span(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", ids.trace_flags.sampled)) as span:
             yield span
-        finally:
-            _current.reset(token)
 
 
 def _span_context(span: Span) -> SpanContext:
