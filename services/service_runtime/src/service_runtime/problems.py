@@ -54,9 +54,14 @@ def problem_response(error: ServiceError, *, instance: str) -> Response:
     return Response(orjson.dumps(body), error.http_status, headers, "application/problem+json")
 
 
+def problem_of(error: Exception, *, instance: str) -> Response:
+    """Return the HTTP answer for any error; what may not be shown goes to the log."""
+    if isinstance(error, ServiceError):
+        return problem_response(error, instance=instance)
+    log.error("http.request_failed", path=instance, exc_info=error)
+    return problem_response(ServiceError(INTERNAL_MESSAGE), instance=instance)
+
+
 async def handle_error(request: Request, error: Exception) -> Response:
     """Map any exception to a problem."""
-    if isinstance(error, ServiceError):
-        return problem_response(error, instance=request.url.path)
-    log.error("http.request_failed", path=request.url.path, exc_info=error)
-    return problem_response(ServiceError(INTERNAL_MESSAGE), instance=request.url.path)
+    return problem_of(error, instance=request.url.path)
