@@ -42,6 +42,7 @@ def oip_routes(
     infer = _InferRequests(inference, body_limit=body_limit, json_limit=json_limit)
     asked = _QueryRequests(queries)
     return [
+        *_model_routes(edge, "/infer", infer.infer, methods=("POST",), admitted=True),
         _route(edge, "/v2", asked.server_metadata),
         _route(edge, "/v2/health/live", asked.server_live),
         _route(edge, "/v2/health/ready", asked.server_ready),
@@ -50,7 +51,6 @@ def oip_routes(
         *_model_routes(edge, "/ready", asked.model_ready),
         *_model_routes(edge, "/config", asked.model_config),
         *_model_routes(edge, "/stats", asked.model_statistics),
-        *_model_routes(edge, "/infer", infer.infer, methods=("POST",), admitted=True),
         _route(edge, "/v2/repository/index", asked.repository_index, methods=("POST",)),
         *(_route(edge, path, _not_offered, methods=("GET", "POST")) for path in _NOT_OFFERED),
     ]
