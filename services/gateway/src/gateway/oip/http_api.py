@@ -70,7 +70,7 @@ class _InferRequests:
         asked = await convert(
             len(body), parse, model, version, body, header_length=header_length, json_limit=self._json_limit
         )
-        serialized = await self._inference.infer(asked.request, asked.tensors, deadline=deadline)
+        serialized = await self._inference.infer(model, asked.request, asked.tensors, deadline=deadline)
         answer = await convert(len(serialized), render, asked, serialized)
         headers = {} if answer.header_length is None else {HEADER_LENGTH: str(answer.header_length)}
         media_type = _JSON if answer.header_length is None else _OCTETS
