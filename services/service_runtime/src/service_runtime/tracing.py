@@ -4,7 +4,7 @@ W3C Trace Context, https://www.w3.org/TR/trace-context/. Without an OTLP endpoin
 string operations here: no spans are built, but trace ids still run through logs, answers and outgoing calls.
 """
 
-import os
+import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -18,6 +18,7 @@ _TRACEPARENT_LENGTH = 55
 _HEX = frozenset("0123456789abcdef")
 _current: ContextVar["Span | None"] = ContextVar("fairlead_span", default=None)
 _tracer: trace.Tracer | None = None
+_ids = random.Random()  # noqa: S311 - ids are unique, not secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Span:
     def start(cls, traceparent: str | None) -> Self:
         """Return a child of `traceparent`, or the root of a new trace when it is absent or malformed."""
         parent = _parse(traceparent)
-        random = os.urandom(24).hex()
+        fresh = _ids.randbytes(24).hex()
         if parent is None:
-            return cls(random[:32], random[32:])
-        return cls(parent.trace_id, random[32:], parent.sampled)
+            return cls(fresh[:32], fresh[32:])
+        return cls(parent.trace_id, fresh[32:], parent.sampled)
 
     def traceparent(self) -> str:
         """Return the header that makes a callee's span a child of this one."""
