@@ -182,6 +182,24 @@ async def test_a_mistake_ends_its_call_and_the_connection_lives(port: int, mista
         assert await caller.end_of(3) is StatusCode.OK
 
 
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_same_bytes_mean_another_header_once_the_table_has_changed(port: int, *, refused: bool) -> None:
+    """Header blocks are remembered; one that a refused request brought changes the table all the same."""
+    into_table = b"\x44" + encode_literals([("", "/t.T/refuse")])[2:]  # :path, which becomes index 62
+    other = b"\x44" + encode_literals([("", "/t.T/echo")])[2:]
+    rest = b"\x83\x86" + encode_literals([("content-type", "application/grpc")])
+    spoiled = encode_literals([("connection", "close")]) if refused else b""
+    async with calling(port) as caller:
+        ends = []
+        blocks = [rest[:2] + into_table + rest[2:], rest[:2] + b"\xbe" + rest[2:]]
+        blocks += [blocks[1], rest[:2] + other + rest[2:] + spoiled, blocks[1]]
+        for stream, block in zip(range(1, 11, 2), blocks, strict=True):
+            caller.send(frame(Frame.HEADERS, END_HEADERS, stream, block), data(stream, message(b"")))
+            ends.append(await caller.end_of(stream))
+    changed = ErrorCode.PROTOCOL_ERROR if refused else StatusCode.OK
+    assert ends == [*[StatusCode.NOT_FOUND] * 3, changed, StatusCode.OK]
+
+
 async def test_padding_and_priorities_are_skipped(port: int) -> None:
     async with calling(port) as caller:
         block = encode_literals(HEAD)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 _CONNECTION_WINDOW = 16 << 20
 _WINDOW_TOP_UP = 1 << 20
 _REMEMBERED_HEADS = 64
+_REMEMBERED_BYTES = 1024
 # Frames that ask for work and carry none, between two sweeps: pings, resets (CVE-2023-44487), settings, empty data.
 _MAX_CONTROL_FRAMES = 10_000
 _FAREWELL_SECONDS = 1.0
 # So many sweeps may find a connection before its preface or in the middle of a header block.
 _PATIENCE_SWEEPS = 3
-_ALL_INDEXED = 0x80
 
 
 class ServerConnection(AnsweringHalf):
@@ -116,16 +116,16 @@ class ServerConnection(AnsweringHalf):
         self._open(head, stream_id, ends=bool(flags & frames.END_STREAM))
 
     def _head(self, block: bytes, stream_id: int) -> RequestHead:
-        # Indexes alone leave the table as it is, so the same ones mean the same until some other block changes it.
-        remember = min(block, default=0) >= _ALL_INDEXED
-        if remember:
-            known = self._heads.get(block)
-            if known is not None:
-                return known
-        else:
+        known = self._heads.get(block)
+        if known is not None:
+            return known
+        changes = self._decoder.changes
+        fields = self._decoder.decode(block)
+        unchanged = changes == self._decoder.changes
+        if not unchanged or len(self._heads) >= _REMEMBERED_HEADS:
             self._heads.clear()
-        head = read_head(self._decoder.decode(block), stream=stream_id)
-        if remember and len(self._heads) < _REMEMBERED_HEADS:
+        head = read_head(fields, stream=stream_id)
+        if unchanged and len(block) <= _REMEMBERED_BYTES:
             self._heads[block] = head
         return head
 

@@ -45,6 +45,7 @@ class HeaderDecoder:
     def __init__(self, *, table_bytes: int = DEFAULT_TABLE_BYTES, max_bytes: int = MAX_HEADER_BYTES) -> None:
         self._allowed = self._limit = table_bytes
         self._max_bytes = max_bytes
+        self.changes = 0  # of the table: the same block means the same until the next
         self._table: deque[Field] = deque()
         self._table_bytes = 0
 
@@ -95,6 +96,7 @@ class HeaderDecoder:
         return (name, value), position
 
     def _remember(self, field: Field) -> None:
+        self.changes += 1
         self._table.appendleft(field)
         self._table_bytes += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
         self._evict()
@@ -102,6 +104,7 @@ class HeaderDecoder:
     def _resize(self, limit: int, *, at_start: bool) -> None:
         if not at_start or limit > self._allowed:
             raise _broken("a table size that is not allowed")
+        self.changes += 1
         self._limit = limit
         self._evict()
 
