@@ -9,6 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 DEPARTURES = "departures"
 """Where in an ASGI scope's state the set of what to call when the caller hangs up is."""
 
+ARRIVED = "arrived"
+"""Is in an ASGI scope's state once the whole body has arrived: to receive it takes no waiting, and so no timer."""
+
 _MAX_FRUITLESS_BYTES = 64 * 1024
 
 
@@ -66,6 +69,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Have a part of a body."""
         self._bore_fruit = True
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Have a whole request."""
+        self.scope["state"][ARRIVED] = True
+        super().on_message_complete()
 
     def _keep_time(self) -> None:
         if self._awaits_head and self._patience is None:
