@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.http_request import HttpRequest, too_large
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
+from gateway.shedding import Shedder
 
 log = structlog.get_logger()
 
@@ -38,9 +39,12 @@ class HttpEdge:
         self._gate = gate
         self._readiness = readiness
         self._free_bytes = settings.max_buffered_bytes
+        self.shed = Shedder(gate, self.observe)
 
     def endpoint(self, handler: Handler, *, route: str, admitted: bool = True) -> ASGIApp:
         """Return the ASGI app of a Starlette route around `handler`; `route` names it in metrics and spans."""
+        if admitted:
+            self.shed.add(route)
         return _Endpoint(self, handler, route, admitted=admitted)
 
     async def answer(self, handler: Handler, call: "_Call", *, admitted: bool) -> tuple[StatusCode, Response]:
