@@ -113,7 +113,7 @@ async def test_callers_are_refused_at_once_while_triton_is_gone_and_served_again
             await eventually_async(lambda: served(both, more_than=20), within=20)
             triton = stack["inference"].descendants()[0]
             os.kill(triton, signal.SIGKILL)
-            assert await asyncio.to_thread(stack["inference"].wait_ended, 15) == 1
+            assert await asyncio.to_thread(stack["inference"].wait_ended, 60) == 1
             await eventually_async(lambda: refused(both, more_than=20), within=20)
             before = [outcomes.codes["OK"] for outcomes in both]
             await asyncio.to_thread(stack["inference"].restart)

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.02
 
 
-def eventually(ask: Callable[[], T], *, within: float = 5.0) -> T:
+def eventually(ask: Callable[[], T], *, within: float = 20.0) -> T:
     """Return the first answer of `ask` that is true; AssertionError, with the last one, when none comes in time."""
     deadline = time.monotonic() + within
     while not (answer := ask()):
@@ -19,7 +19,7 @@ def eventually(ask: Callable[[], T], *, within: float = 5.0) -> T:
     return answer
 
 
-async def eventually_async(ask: Callable[[], Awaitable[T]], *, within: float = 5.0) -> T:
+async def eventually_async(ask: Callable[[], Awaitable[T]], *, within: float = 20.0) -> T:
     """Do the same in an event loop."""
     deadline = time.monotonic() + within
     while not (answer := await ask()):

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.component, pytest.mark.xdist_group("inference")]
 
 def failed_with(launcher: Any) -> str:
     """Wait for the launcher's own end and return the reason that it logged."""
-    assert launcher.process.wait_ended(30) == 1
+    assert launcher.process.wait_ended(60) == 1
     (entry,) = launcher.entries("process.start_failed") + launcher.entries("process.failed")
     return str(entry["reason"])
 
@@ -147,7 +147,7 @@ def test_sigterm_stops_triton_and_exits_0(launch: Any) -> None:
     family = launcher.process.descendants()
     assert len(family) == 2, "Triton and the process of its one model instance"
     launcher.process.terminate()
-    assert launcher.process.wait_ended(15) == 0
+    assert launcher.process.wait_ended(60) == 0
     assert [pid for pid in family if is_running(pid)] == []
     assert [entry["exit_code"] for entry in launcher.entries("triton.stopped")] == [0]
 
@@ -158,7 +158,7 @@ def test_sigterm_while_triton_starts_leaves_nothing_behind(launch: Any) -> None:
     eventually(lambda: launcher.process.log.exists() and launcher.entries("triton.starting"), within=30)
     family = eventually(launcher.process.descendants)
     launcher.process.terminate()
-    assert launcher.process.wait_ended(15) == 0
+    assert launcher.process.wait_ended(60) == 0
     assert [pid for pid in family if is_running(pid)] == []
     assert launcher.entries("process.started") == []
 
@@ -168,10 +168,10 @@ def test_it_is_not_ready_while_triton_does_not_answer(served: Any) -> None:
     triton, *_ = served.process.descendants()
     os.kill(triton, signal.SIGSTOP)
     try:
-        eventually(lambda: "triton" in served.process.obstacles(), within=15)
+        eventually(lambda: "triton" in served.process.obstacles(), within=30)
     finally:
         os.kill(triton, signal.SIGCONT)
-    eventually(lambda: not served.process.obstacles(), within=15)
+    eventually(lambda: not served.process.obstacles(), within=30)
 
 
 @pytest.mark.requirement("INFERENCE-009")

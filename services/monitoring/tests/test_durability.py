@@ -81,7 +81,7 @@ async def test_a_stream_is_told_to_come_again_when_the_service_drains_and_the_ex
     if outcome is not None:  # it came in after draining had begun
         assert isinstance(outcome, grpc.aio.AioRpcError)
         assert outcome.code() is grpc.StatusCode.UNAVAILABLE
-    assert await asyncio.to_thread(monitoring.process.wait_ended, 5) == 0
+    assert await asyncio.to_thread(monitoring.process.wait_ended, 30) == 0
     monitoring.process.restart()
     assert (outcome is None) <= (under_way.prediction_id in await monitoring.ids())
 
@@ -161,7 +161,7 @@ async def test_a_file_that_is_not_ours_is_left_alone_and_ends_the_start(start_mo
     found = monitoring.database.read_bytes()
 
     monitoring.process.start()
-    assert await asyncio.to_thread(monitoring.process.wait_ended, 10) == 1
+    assert await asyncio.to_thread(monitoring.process.wait_ended, 60) == 1
     assert "process.start_failed" in monitoring.process.tail()
     assert "MONITORING_DATABASE" in monitoring.process.tail()
     assert monitoring.database.read_bytes() == found

@@ -48,7 +48,7 @@ class Sample:
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """Wait until it logs `event` and return that line."""
-        found = eventually(lambda: [line for line in self.lines() if line["event"] == event], within=10)
+        found = eventually(lambda: [line for line in self.lines() if line["event"] == event], within=30)
         return found[0]
 
     @property

@@ -20,11 +20,11 @@ def test_every_line_is_json_with_event_level_time_and_service(start_sample: Star
 
 def test_a_level_below_the_setting_is_not_written(start_sample: StartSample) -> None:
     sample = start_sample(log_level="error", fails_at_once="true")
-    assert sample.process.wait(10) == 1
+    assert sample.process.wait(30) == 1
     assert sample.events() == ["process.failed"]
 
 
 def test_console_format_is_for_people(start_sample: StartSample) -> None:
     sample = start_sample(log_format="console", fails_at_once="true")
-    assert sample.process.wait(10) == 1
+    assert sample.process.wait(30) == 1
     assert sample.lines() == []

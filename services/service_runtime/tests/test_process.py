@@ -27,7 +27,7 @@ def test_sigterm_drains_in_order_and_the_call_in_flight_is_answered(start_sample
         sample.wait_for("sample.holding")
         sample.process.send_signal(signal.SIGTERM)
         assert answer.result() == b"finished while draining"
-    assert sample.process.wait(10) == 0
+    assert sample.process.wait(30) == 0
     order = ["process.started", "process.draining", "sample.left", "sample.server_stopped", "process.stopped"]
     assert [event for event in sample.events() if event in order] == order
 
@@ -44,7 +44,7 @@ def test_while_it_drains_it_says_not_ready_and_still_serves(start_sample: StartS
         health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
         assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert call(sample, channel, "Trace").result()
-    assert sample.process.wait(10) == 0
+    assert sample.process.wait(30) == 0
 
 
 def test_a_call_that_outlives_the_grace_is_cut(start_sample: StartSample) -> None:
@@ -54,14 +54,14 @@ def test_a_call_that_outlives_the_grace_is_cut(start_sample: StartSample) -> Non
         sample.wait_for("sample.holding")
         sample.process.send_signal(signal.SIGTERM)
         assert answer.exception().code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-    assert sample.process.wait(10) == 0
+    assert sample.process.wait(30) == 0
 
 
 def test_ctrl_c_stops_like_sigterm(start_sample: StartSample) -> None:
     sample = start_sample()
     sample.wait_for("process.started")
     sample.process.send_signal(signal.SIGINT)
-    assert sample.process.wait(10) == 0
+    assert sample.process.wait(30) == 0
 
 
 def test_sigterm_during_a_slow_start_stops_at_once(start_sample: StartSample) -> None:
@@ -69,13 +69,13 @@ def test_sigterm_during_a_slow_start_stops_at_once(start_sample: StartSample) ->
     sample.wait_for("sample.blocked")
     assert sample.operations("/readyz") == (503, {"status": "not ready", "failures": {"process": "starting"}})
     sample.process.send_signal(signal.SIGTERM)
-    assert sample.process.wait(10) == 0
+    assert sample.process.wait(30) == 0
     assert "process.start_interrupted" in sample.events()
 
 
 def test_a_failure_that_the_service_reports_ends_it_with_exit_code_one(start_sample: StartSample) -> None:
     sample = start_sample(fails_at_once="true")
-    assert sample.process.wait(10) == 1
+    assert sample.process.wait(30) == 1
     assert sample.wait_for("process.failed")["reason"] == "its engine died"
 
 
@@ -87,7 +87,7 @@ def test_a_taken_port_is_named_and_no_stack_is_shown(start_sample: StartSample, 
         squatter.listen()
         port = squatter.getsockname()[1]
         sample = start_sample(**{setting: form.format(port=port)})
-        assert sample.process.wait(10) == 1
+        assert sample.process.wait(30) == 1
     reason = sample.wait_for("process.start_failed")["reason"]
     assert f"cannot listen on 127.0.0.1:{port}" in reason
     assert not any("exception" in line for line in sample.lines())
@@ -96,7 +96,7 @@ def test_a_taken_port_is_named_and_no_stack_is_shown(start_sample: StartSample, 
 @pytest.mark.requirement("RUNTIME-010")
 def test_settings_that_cannot_be_used_are_all_named_by_their_variables(start_sample: StartSample) -> None:
     sample = start_sample(grace="soon", log_level="chatty")
-    assert sample.process.wait(10) == 2
+    assert sample.process.wait(30) == 2
     assert "SAMPLE_GRACE: Input should be a valid number" in sample.output()
     assert "It is 'soon'." in sample.output()
     assert "SAMPLE_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'. It is 'chatty'." in sample.output()
