@@ -126,6 +126,22 @@ async def test_requests_in_one_breath_are_answered_one_by_one(world: World) -> N
     assert answered.count(b"HTTP/1.1 503 Service Unavailable") == 3
 
 
+async def test_a_caller_that_reads_no_answers_is_not_refused_without_end(world: World) -> None:
+    request = f"POST {WORK} HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n".encode()
+    async with world.serving() as port, world.full():
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+        async def send_without_end() -> None:
+            for _ in range(100):
+                writer.write(request * 2_000)
+                await asyncio.wait_for(writer.drain(), 1)
+
+        with pytest.raises(TimeoutError):
+            await send_without_end()
+        writer.transport.abort()
+
+
 async def test_a_caller_that_waits_for_leave_to_send_is_told_no(world: World) -> None:
     head = (
         f"POST {WORK} HTTP/1.1\r\nhost: here\r\ncontent-length: 2\r\nconnection: close\r\nexpect: 100-continue\r\n\r\n"

@@ -93,7 +93,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self) -> bytes | None:
-        busy = self.cycle is not None and not self.cycle.response_complete
+        # Whoever reads no answers must not make us keep them: past the door, the next request waits for that.
+        busy = self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete)
         if self._shed is None or busy or self.expect_100_continue or self.parser.should_upgrade():
             return None
         return self._shed(self.parser.get_method(), self.url, self.headers)

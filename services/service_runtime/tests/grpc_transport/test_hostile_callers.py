@@ -1,6 +1,7 @@
 """A caller who breaks the rules loses its own call or connection; the server and its other callers do not."""
 
 import asyncio
+import gc
 import gzip
 import struct
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from service_runtime.grpc_transport import server as server_module
+from service_runtime.grpc_transport.call import Call
+from service_runtime.grpc_transport.request_head import RequestHead
 from service_runtime.http2 import frames
 from service_runtime.http2.frames import END_HEADERS, END_STREAM, PADDED, ErrorCode, Frame, frame
 from service_runtime.http2.header_blocks import HeaderDecoder, encode_literals
@@ -44,6 +47,7 @@ class Caller:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self.writer = reader, writer
         self._decoder = HeaderDecoder()
+        self.longest = 0
 
     def send(self, *sent: bytes) -> None:
         self.writer.write(b"".join(sent))
@@ -53,6 +57,7 @@ class Caller:
         try:
             while True:
                 length, kind, flags, stream = frames.read_frame_header(await self._reader.readexactly(9), 0)
+                self.longest = max(self.longest, length)
                 yield kind, flags, stream, await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
@@ -65,6 +70,11 @@ class Caller:
                 if kind == Frame.GOAWAY:
                     reason = ErrorCode(struct.unpack(">LL", payload[:8])[1])
         return reason
+
+    async def first_of(self, wanted: int) -> int:
+        """Wait for the first frame of a stream; return its kind."""
+        async with asyncio.timeout(IN_TIME):
+            return await anext(kind async for kind, _, stream, _ in self.frames() if stream == wanted)
 
     async def end_of(self, wanted: int) -> StatusCode | ErrorCode | int:
         """Wait for the end of a stream: its gRPC status, its HTTP status or the reason of its reset."""
@@ -277,6 +287,92 @@ async def test_more_bytes_than_the_budget_are_refused_until_some_calls_have_ende
         assert await caller.end_of(13) is StatusCode.UNAVAILABLE
         caller.send(frames.reset(1, ErrorCode.CANCEL), head(15), data(15, message(bytes(5_000))))
         assert await caller.end_of(15) is StatusCode.OK
+
+
+async def test_a_small_message_that_unfolds_to_much_counts_with_what_it_unfolds_to(lean: Any) -> None:
+    bomb = gzip.compress(bytes(3 * MIB))
+    assert len(bomb) < 4096
+    async with lean(max_held_bytes=MIB) as port, calling(port) as caller:
+        caller.send(head(1, grpc_encoding="gzip"), data(1, message(bomb, compressed=1)))
+        assert await caller.end_of(1) is StatusCode.UNAVAILABLE
+        caller.send(head(3), data(3, message(bytes(15_000))))
+        assert await caller.end_of(3) is StatusCode.OK
+
+
+async def test_an_answer_that_is_not_taken_holds_none_of_the_budget(lean: Any) -> None:
+    async with lean(max_held_bytes=20_000) as port, calling(port, greeted=False) as caller:
+        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
+        caller.send(head(1), data(1, message(bytes(15_000))))
+        assert await caller.first_of(1) == Frame.HEADERS
+        async with calling(port) as other:
+            other.send(head(1), data(1, message(bytes(15_000))))
+            assert await other.end_of(1) is StatusCode.OK
+
+
+async def test_a_stream_that_stops_within_a_message_is_ended(lean: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.1)
+    async with lean() as port, calling(port) as caller:
+        caller.send(head(1, path="/t.T/chat"), data(1, message(b"begun")[:-1], flags=0))
+        assert await caller.end_of(1) is StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_stream_that_ends_within_a_message_is_invalid(port: int) -> None:
+    async with calling(port) as caller:
+        caller.send(head(1, path="/t.T/chat"), data(1, message(b"begun")[:-1]))
+        assert await caller.end_of(1) is StatusCode.INVALID_ARGUMENT
+
+
+async def test_calls_that_are_reset_while_their_answers_wait_leave_nothing_behind(lean: Any) -> None:
+    async with lean() as port, calling(port, greeted=False) as caller:
+        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
+        for stream in range(1, 41, 2):
+            caller.send(head(stream), data(stream, message(b"x" * 1000)))
+            assert await caller.first_of(stream) == Frame.HEADERS
+            caller.send(frames.reset(stream, ErrorCode.CANCEL))
+        caller.send(head(41), data(41, message(b"x")))
+        assert await caller.first_of(41) == Frame.HEADERS
+        gc.collect()
+        assert sum(isinstance(kept, Call) for kept in gc.get_objects()) == 1
+
+
+async def test_heads_that_unfold_to_much_are_not_remembered(port: int) -> None:
+    into_table = b"\x40" + encode_literals([("n", "v" * 4000)])[1:]
+    block = encode_literals(HEAD)
+    async with calling(port) as caller:
+        caller.send(frame(Frame.HEADERS, END_HEADERS, 1, block + into_table), data(1, message(b"")))
+        for stream in range(3, 23, 2):
+            unique = encode_literals([("i", str(stream))])
+            caller.send(frame(Frame.HEADERS, END_HEADERS, stream, block + b"\xbe" * 10 + unique))
+            caller.send(data(stream, message(b"")))
+            assert await caller.end_of(stream) is StatusCode.OK
+        gc.collect()
+        assert sum(isinstance(kept, RequestHead) and len(kept.metadata) > 10 for kept in gc.get_objects()) == 0
+
+
+async def test_windows_that_change_by_the_thousand_hold_nobody_up(port: int) -> None:
+    sizes = frames.settings((frames.Setting.INITIAL_WINDOW_SIZE, size) for size in range(2700))
+    async with calling(port) as caller:
+        caller.send(*(head(stream, path="/t.T/hold") for stream in range(1, 501, 2)), sizes * 100)
+        caller.send(head(501), data(501, message(b"")))
+        assert await caller.end_of(501) is StatusCode.OK
+
+
+async def test_a_refusal_fits_the_frames_that_every_caller_takes(port: int) -> None:
+    async with calling(port) as caller:
+        caller.send(head(1, path="/" + "\1" * 7000), data(1, message(b"")))
+        assert await caller.end_of(1) is StatusCode.UNIMPLEMENTED
+        assert caller.longest < 8192
+
+
+async def test_a_busy_caller_may_say_what_it_has_read(port: int) -> None:
+    update = frames.window_update(0, 5) + frames.window_update(0, 5)
+    async with calling(port) as caller:
+        for stream in range(1, 10_200, 2):
+            caller.send(head(stream), data(stream, message(b"")), update)
+            if stream % 100 == 1:
+                assert await caller.end_of(stream) is StatusCode.OK
+        assert await caller.end_of(10_199) is StatusCode.OK
 
 
 async def test_a_call_that_was_on_its_way_when_the_server_said_goodbye_is_answered(lean: Any, service: Any) -> None:

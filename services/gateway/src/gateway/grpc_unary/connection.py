@@ -71,7 +71,7 @@ class Connection(Http2Connection[_Call]):
 
     def cancel(self, stream_id: int) -> None:
         """Tell the peer that nobody waits for this call any more."""
-        if self._streams.pop(stream_id, None) is not None:
+        if self._drop(stream_id) is not None:
             self._write(frames.reset(stream_id, ErrorCode.CANCEL))
             self._retire()
 
@@ -129,20 +129,20 @@ class Connection(Http2Connection[_Call]):
                 self._finish(call)
 
     def _stream_reset(self, stream_id: int, reason: int) -> None:
-        call = self._streams.pop(stream_id, None)
+        call = self._drop(stream_id)
         if call is not None:
             fail(call.answer, reset_error(reason))
             self._retire()
 
     def _peer_leaves(self, last_stream: int) -> None:
         self.usable = False
-        for stream_id in [number for number in self._streams if number > last_stream]:
-            call = self._streams.pop(stream_id)
+        for call in [call for number, call in self._streams.items() if number > last_stream]:
+            self._drop(call.number)
             fail(call.answer, RpcError(StatusCode.UNAVAILABLE, "the server is going away", processed=False))
         self._retire()
 
     def _finish(self, call: _Call) -> None:
-        del self._streams[call.number]
+        self._drop(call.number)
         if call.unsent:  # answered before the request was read whole: the rest is not wanted
             self._write(frames.reset(call.number, ErrorCode.NO_ERROR))
         if not call.answer.done():

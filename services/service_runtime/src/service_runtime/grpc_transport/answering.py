@@ -17,6 +17,9 @@ from service_runtime.http2.frames import ErrorCode, Frame
 
 MAX_STREAMS = 256
 STREAM_WINDOW = 1 << 20
+# Callers say by window updates what they have read: gRPC's own client twice for an answer, others for every few KiB.
+_FRAMES_PER_MESSAGE = 4
+_BYTES_PER_FRAME = 4096
 
 _END_BOTH = frames.END_HEADERS | frames.END_STREAM
 
@@ -38,6 +41,7 @@ class AnsweringHalf(Http2Connection[Call]):
         room = min(self._frame_bytes, self._window, call.window)
         if call.ended is not None:
             return
+        self._earn_frames(size)
         if size > room or self._paused:
             self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS))
             call.headers_sent = True
@@ -64,6 +68,7 @@ class AnsweringHalf(Http2Connection[Call]):
             self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS))
             call.headers_sent = True
         call.unsent = memoryview(pack(message))
+        self._earn_frames(len(message))
         self._send_data(call, ends=False)
         if call.unsent:
             call.drained = self._loop.create_future()
@@ -75,7 +80,7 @@ class AnsweringHalf(Http2Connection[Call]):
             return
         call.ended = status.code
         block = status.trailers(alone=not call.headers_sent)
-        call.trailers = frames.frame(Frame.HEADERS, _END_BOTH, call.number, block)
+        call.trailers = frames.headers(call.number, frames.END_STREAM, block)
         if not call.unsent:
             self._data_sent(call)
 
@@ -85,8 +90,7 @@ class AnsweringHalf(Http2Connection[Call]):
             return
         call.ended = StatusCode.UNIMPLEMENTED
         call.headers_sent = True
-        flags = frames.END_HEADERS if text else _END_BOTH
-        self._write(frames.frame(Frame.HEADERS, flags, call.number, block))
+        self._write(frames.headers(call.number, 0 if text else frames.END_STREAM, block))
         call.trailers = b""  # the last data ends the stream
         call.unsent = memoryview(text)
         self._send_data(call, ends=True)
@@ -98,6 +102,10 @@ class AnsweringHalf(Http2Connection[Call]):
         call.credit += call.owed
         self._write(frames.window_update(call.number, call.owed))
         call.owed = 0
+
+    def _earn_frames(self, size: int) -> None:
+        """Allow the caller the frames of control that belong to a message: only those without any are a flood."""
+        self._control_frames -= _FRAMES_PER_MESSAGE + size // _BYTES_PER_FRAME
 
     def _data_sent(self, stream: Call) -> None:
         if stream.drained is not None and not stream.drained.done():
@@ -116,7 +124,7 @@ class AnsweringHalf(Http2Connection[Call]):
         self._forget(call)
 
     def _forget(self, call: Call) -> None:
-        if self._streams.pop(call.number, None) is not None:
+        if self._drop(call.number) is not None:
             if call.timer is not None:
                 call.timer.cancel()
             self._over(call)

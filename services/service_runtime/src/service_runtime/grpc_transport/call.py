@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from grpc import StatusCode
 
-from service_runtime.errors import ServiceError
-from service_runtime.grpc_transport.messages import MessageReader, decompress
+from service_runtime.errors import InvalidInput, ServiceError
+from service_runtime.grpc_transport.messages import PREFIX_BYTES, MessageReader, decompress
 from service_runtime.grpc_transport.request_head import Metadata, RequestHead
 from service_runtime.grpc_transport.status import Status
 from service_runtime.http2.sending import Stream
@@ -43,6 +43,7 @@ class Call(Stream):
         "head",
         "headers_sent",
         "held",
+        "held_since",
         "method",
         "opened_at",
         "owed",
@@ -72,6 +73,7 @@ class Call(Stream):
         self.credit = credit  # bytes that the caller may still send
         self.owed = 0  # bytes that arrived and were not credited again
         self.held = 0  # bytes that count against the server's budget
+        self.held_since = 0.0  # or since a message was last taken
         self.received = 0
         self.remote_closed = False
         self.headers_sent = False
@@ -132,13 +134,22 @@ class Call(Stream):
         if self.failure is not None:
             raise self.failure
         if not whole:
+            if self.cut_short and self.method.streams_in:  # of one message the method knows better
+                raise InvalidInput("The request ends in the middle of a message.")
             return None
         compressed, message = whole.popleft()
-        if self.owed:
-            self._connection.credit(self)
+        self._connection.taken(self, PREFIX_BYTES + len(message))
         if compressed:
-            return await decompress(message, self.head.encoding, max_bytes=self.method.max_message_bytes)
+            return await self._unpack(message)
         return message
+
+    async def _unpack(self, message: bytes) -> bytes:
+        plain = await decompress(message, self.head.encoding, max_bytes=self.method.max_message_bytes)
+        if not self.method.streams_in:  # the handler of a stream lets go of its messages, when is its own affair
+            self._connection.hold(self, len(plain))
+            if self.failure is not None:
+                raise self.failure
+        return plain
 
     # What its connection uses.
 

@@ -1,6 +1,7 @@
 """gRPC's messages on a stream: five bytes of prefix, then the message, perhaps compressed."""
 
 import asyncio
+import contextlib
 import struct
 import zlib
 from collections import deque
@@ -13,6 +14,7 @@ _PREFIX = struct.Struct(">BL")
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 # Unpacking more than this would hold up everybody else's calls.
 _INLINE_BYTES = 4 * 1024
+_INLINE_UNPACKED_BYTES = 64 * 1024
 
 
 def pack(message: bytes) -> bytes:
@@ -66,7 +68,8 @@ async def decompress(message: bytes, encoding: str, *, max_bytes: int) -> bytes:
     if bits is None:
         raise InvalidInput("The message is marked as compressed, but no grpc-encoding says how.")
     if len(message) <= _INLINE_BYTES:
-        return _decompress(message, bits, max_bytes)
+        with contextlib.suppress(PayloadTooLarge):  # four KiB can unfold to four MiB
+            return _decompress(message, bits, min(max_bytes, _INLINE_UNPACKED_BYTES))
     return await asyncio.to_thread(_decompress, message, bits, max_bytes)
 
 

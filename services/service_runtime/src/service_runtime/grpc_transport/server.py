@@ -92,19 +92,27 @@ class LeanServer:
         """Run the handler of a call."""
         task = call.task = asyncio.create_task(call.method.run(call))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+
+        def ran(task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            self.release(call, call.held)  # an answer that its caller does not take holds no request
+
+        task.add_done_callback(ran)
 
     def hold(self, call: Call, size: int) -> None:
-        """Count the bytes of a request until its call ends."""
+        """Count the bytes of a request until a handler is done with them."""
+        if not call.held:
+            call.held_since = time.monotonic()
         call.held += size
         self._held_bytes += size
         if self._held_bytes > self._max_held_bytes:
             call.failure = Overloaded("Too many bytes are being received at once. Retry later.", retry_after=1)
 
-    def release(self, call: Call) -> None:
+    def release(self, call: Call, size: int) -> None:
         """Count them no longer."""
-        self._held_bytes -= call.held
-        call.held = 0
+        self._held_bytes -= size
+        call.held -= size
+        call.held_since = time.monotonic()
 
     def gone(self, connection: ServerConnection) -> None:
         """Forget a connection."""

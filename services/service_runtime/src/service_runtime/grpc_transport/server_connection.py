@@ -60,6 +60,17 @@ class ServerConnection(AnsweringHalf):
             self._stop(call, Status(StatusCode.UNAVAILABLE, "The server is stopping."))
         self.close()
 
+    def hold(self, call: Call, size: int) -> None:
+        """Count bytes that a call has in memory."""
+        self._server.hold(call, size)
+
+    def taken(self, call: Call, size: int) -> None:
+        """Hear that a handler has taken a message: of a stream it is the handler's now, and the caller may send on."""
+        if call.method.streams_in:
+            self._server.release(call, min(size, call.held))
+        if call.owed:
+            self.credit(call)
+
     def sweep(self, *, before: float) -> None:
         """Let go of what has begun before a time and got nowhere."""
         self._control_frames = 0
@@ -67,7 +78,8 @@ class ServerConnection(AnsweringHalf):
         if not self._patience:
             self.abort()
         for call in list(self._streams.values()):
-            if call.task is None and call.opened_at < before:
+            stuck = call.task is None or (call.method.streams_in and call.held)
+            if stuck and (call.held_since or call.opened_at) < before:
                 self._stop(call, Status(StatusCode.DEADLINE_EXCEEDED, "The request did not arrive in time."))
 
     # Frames in.
@@ -125,7 +137,8 @@ class ServerConnection(AnsweringHalf):
         if not unchanged or len(self._heads) >= _REMEMBERED_HEADS:
             self._heads.clear()
         head = read_head(fields, stream=stream_id)
-        if unchanged and len(block) <= _REMEMBERED_BYTES:
+        # What it unfolds to is what is kept, and a small block can unfold to 64 KiB.
+        if unchanged and sum(len(name) + len(value) for name, value in fields) <= _REMEMBERED_BYTES:
             self._heads[block] = head
         return head
 
@@ -229,7 +242,7 @@ class ServerConnection(AnsweringHalf):
             self._abandon(call, StatusCode.CANCELLED)
 
     def _over(self, call: Call) -> None:
-        self._server.release(call)
+        self._server.release(call, call.held)
         if self._refusing and not self._streams:
             self.close()
 

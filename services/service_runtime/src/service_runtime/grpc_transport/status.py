@@ -11,6 +11,9 @@ from service_runtime.http2.header_blocks import encode_literals
 
 ENCODINGS = ("identity", "gzip", "deflate")
 
+# Callers take a header list of 8 KiB at most, as gRPC's own does, and lose the status with a longer one.
+_MAX_MESSAGE_CHARACTERS = 500
+
 _PRINTABLE = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 _HEAD = ((":status", "200"), ("content-type", "application/grpc"), ("grpc-accept-encoding", ",".join(ENCODINGS)))
@@ -30,7 +33,7 @@ class Status:
         """Return the header block that ends the call; `alone` when no headers went before it."""
         fields = [("grpc-status", str(self.code.value[0]))]
         if self.message:
-            fields.append(("grpc-message", quote(self.message, safe=_PRINTABLE)))
+            fields.append(("grpc-message", quote(self.message[:_MAX_MESSAGE_CHARACTERS], safe=_PRINTABLE)))
         fields += [(key, value if isinstance(value, str) else _base64(value)) for key, value in self.metadata]
         return encode_literals((*_HEAD, *fields) if alone else fields)
 

@@ -204,17 +204,24 @@ class Http2Connection(SendingHalf[StreamT]):
             if payload:
                 raise ProtocolError("an acknowledgement with settings", ErrorCode.FRAME_SIZE_ERROR)
             return
-        for key, value in frames.parse_settings(payload):
+        # The last value of each counts; to obey a thousand in between would be work for a thousand frames.
+        for key, value in dict(frames.parse_settings(payload)).items():
             if key == Setting.INITIAL_WINDOW_SIZE:
-                for stream in self._streams.values():
-                    stream.widen(value - self._initial_window)
-                self._initial_window = value
+                self._resize_windows(value)
             elif key == Setting.MAX_FRAME_SIZE:
                 self._frame_bytes = value
             elif key == Setting.MAX_CONCURRENT_STREAMS:
                 self._peer_max_streams = value
-        self._write(frames.frame(Frame.SETTINGS, frames.ACK, 0))
-        self._send_waiting()
+        self._write(frames.frame(Frame.SETTINGS, frames.ACK, 0))  # before any data that only the new windows allow
+        for stream in [stream for stream in self._streams.values() if stream.unsent and not stream.waits]:
+            self._resume(stream)
+
+    def _resize_windows(self, size: int) -> None:
+        change, self._initial_window = size - self._initial_window, size
+        for stream in self._streams.values():
+            stream.window += change
+            if stream.window > frames.MAX_WINDOW:
+                raise ProtocolError("a window over 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
 
     def _receive_window(self, _flags: int, stream_id: int, payload: bytes) -> None:
         self._control_frames += 1
@@ -226,11 +233,13 @@ class Http2Connection(SendingHalf[StreamT]):
             self._window += increment
             if self._window > frames.MAX_WINDOW:
                 raise ProtocolError("a window over 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR)
+            self._send_waiting()
         elif (stream := self._streams.get(stream_id)) is not None:
             stream.widen(increment)
+            if stream.unsent:
+                self._resume(stream)
         elif self._is_idle(stream_id):
             raise ProtocolError("a window of a stream that never was")
-        self._send_waiting()
 
 
 def _check_dependency(stream_id: int, priority: bytes) -> None:

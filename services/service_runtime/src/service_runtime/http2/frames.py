@@ -81,6 +81,21 @@ def frame_header(length: int, kind: int, flags: int, stream: int) -> bytes:
     return _HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream)
 
 
+def headers(stream: int, flags: int, block: bytes) -> bytes:
+    """Return a header block in as many frames as every peer accepts."""
+    pieces = [block[start : start + DEFAULT_FRAME_BYTES] for start in range(0, len(block), DEFAULT_FRAME_BYTES)]
+    last = len(pieces) - 1
+    return b"".join(
+        frame(
+            Frame.CONTINUATION if number else Frame.HEADERS,
+            (0 if number else flags) | (END_HEADERS if number == last else 0),
+            stream,
+            piece,
+        )
+        for number, piece in enumerate(pieces)
+    )
+
+
 def read_frame_header(buffer: bytes, position: int) -> tuple[int, int, int, int]:
     """Return length, type, flags and stream of the frame that begins at `position`."""
     high, low, kind, flags, stream = _HEADER.unpack_from(buffer, position)

@@ -23,10 +23,10 @@ class Stream:
         self.number = number
         self.window = window
         self.unsent = memoryview(b"")
-        self.waits = False  # in line for a window or for the socket
+        self.waits = False  # in line for the window of the connection or for the socket
 
     def widen(self, increment: int) -> None:
-        """Let more data leave, or less; raises ProtocolError for a window that HTTP/2 does not have."""
+        """Let more data leave; raises ProtocolError for a window that HTTP/2 does not have."""
         self.window += increment
         if self.window > frames.MAX_WINDOW:
             raise ProtocolError("a window over 2^31 - 1", ErrorCode.FLOW_CONTROL_ERROR, stream=self.number)
@@ -72,9 +72,7 @@ class SendingHalf(asyncio.Protocol, Generic[StreamT]):
         while stream.unsent:
             size = min(len(stream.unsent), self._frame_bytes, self._window, stream.window)
             if size <= 0 or self._paused:
-                if not stream.waits:
-                    stream.waits = True
-                    self._waiting.append(stream)
+                self._wait(stream)
                 return
             chunk, stream.unsent = stream.unsent[:size], stream.unsent[size:]
             self._window -= size
@@ -83,12 +81,23 @@ class SendingHalf(asyncio.Protocol, Generic[StreamT]):
             self._write(frames.frame(Frame.DATA, flags, stream.number, bytes(chunk)))
         self._data_sent(stream)
 
+    def _wait(self, stream: StreamT) -> None:
+        if stream.window > 0 and not stream.waits:  # else its own window wakes it
+            stream.waits = True
+            self._waiting.append(stream)
+
     def _send_waiting(self) -> None:
-        for _ in range(len(self._waiting)):
+        while self._waiting and self._window > 0 and not self._paused:
             stream = self._waiting.popleft()
             stream.waits = False
-            if self._streams.get(stream.number) is stream:
-                self._resume(stream)
+            self._resume(stream)
+
+    def _drop(self, number: int) -> StreamT | None:
+        """Forget a stream and the data that it had to send; return it if it was there."""
+        stream = self._streams.pop(number, None)
+        if stream is not None and stream.waits:
+            self._waiting.remove(stream)
+        return stream
 
     def _write(self, data: bytes) -> None:
         if not self._outgoing:  # one system call for all that this turn of the loop sends
