@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 from fairlead.gateway.v1 import gateway_pb2 as pb
 
@@ -60,3 +61,13 @@ async def test_a_caller_who_leaves_ends_the_work_on_the_stream(gateway: Any, stu
     call.cancel()
     await until(lambda: gateway.preprocessor.at_once == 0)
     assert gateway.monitoring.recorded == []
+
+
+@pytest.mark.requirement("NATIVE-012")
+async def test_bytes_that_are_no_message_are_the_callers_mistake(gateway: Any) -> None:
+    async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
+        predict: Any = channel.stream_stream("/fairlead.gateway.v1.PredictionService/PredictStream")
+        call = predict(iter([b"\xff"]))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call.read()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -1,6 +1,7 @@
 """One service with a method of every kind, on the lean server and on grpc.aio's."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -35,6 +36,11 @@ class Service:
             await self.released.wait()
         finally:
             self.left.set()
+        return request
+
+    async def insist(self, request: bytes, _context: Any) -> bytes:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.released.wait()
         return request
 
     async def refuse(self, _request: bytes, context: Any) -> bytes:
@@ -76,7 +82,7 @@ class Service:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         kinds = {
-            "unary_unary": (self.echo, self.hold, self.refuse, self.tell),
+            "unary_unary": (self.echo, self.hold, self.insist, self.refuse, self.tell),
             "unary_stream": (self.count, self.pour, self.write),
             "stream_unary": (self.collect, self.ignore),
             "stream_stream": (self.chat,),

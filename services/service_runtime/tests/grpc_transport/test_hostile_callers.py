@@ -299,6 +299,24 @@ async def test_a_small_message_that_unfolds_to_much_counts_with_what_it_unfolds_
         assert await caller.end_of(3) is StatusCode.OK
 
 
+@pytest.mark.parametrize("method", ["echo", "ignore"])
+async def test_messages_of_no_bytes_count_with_what_they_cost(lean: Any, method: str) -> None:
+    async with lean(max_held_bytes=MIB) as port, calling(port) as caller:
+        caller.send(head(1, path=f"/t.T/{method}"), *[data(1, message(b"") * 3000, flags=0)] * 5)
+        if method == "echo":
+            assert await caller.end_of(1) is StatusCode.UNAVAILABLE
+        else:
+            caller.send(head(3), data(3, message(b"")))
+            assert await caller.end_of(3) is StatusCode.UNAVAILABLE
+
+
+async def test_a_handler_that_does_not_stop_is_counted_as_its_caller_saw_it(lean: Any, service: Any) -> None:
+    async with lean() as port, calling(port) as caller:
+        caller.send(head(1, path="/t.T/insist", grpc_timeout="200m"), data(1, message(b"")))
+        assert await caller.end_of(1) is StatusCode.DEADLINE_EXCEEDED
+        assert await asyncio.wait_for(service.codes.get(), IN_TIME) is StatusCode.DEADLINE_EXCEEDED
+
+
 async def test_an_answer_that_is_not_taken_holds_none_of_the_budget(lean: Any) -> None:
     async with lean(max_held_bytes=20_000) as port, calling(port, greeted=False) as caller:
         caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))

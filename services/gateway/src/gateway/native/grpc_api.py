@@ -68,11 +68,14 @@ class _Servicer(PredictionServiceServicer):
                 answers.put_nowait(tasks.create_task(self._answer(request, context)))
             answers.put_nowait(None)
 
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(read())
-            while (answer := await answers.get()) is not None:
-                await context.write(await answer)
-                window.release()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(read())
+                while (answer := await answers.get()) is not None:
+                    await context.write(await answer)
+                    window.release()
+        except ExceptionGroup as failed:  # a caller is told of the first mistake, not that there is a group of them
+            raise failed.exceptions[0] from failed
 
     async def SendFeedback(self, request: pb.SendFeedbackRequest, context: Context) -> pb.SendFeedbackResponse:  # noqa: N802
         async with self._edge.admitted(context) as deadline:

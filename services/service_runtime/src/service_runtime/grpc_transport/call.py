@@ -154,9 +154,9 @@ class Call(Stream):
     # What its connection uses.
 
     @property
-    def backlog(self) -> bool:
-        """Whether whole messages wait for the handler."""
-        return bool(self._reader.whole)
+    def backlog(self) -> int:
+        """How many whole messages wait for the handler."""
+        return len(self._reader.whole)
 
     def feed(self, payload: bytes) -> None:
         """Take bytes of the request."""

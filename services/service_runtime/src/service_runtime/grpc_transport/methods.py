@@ -1,6 +1,5 @@
 """The methods of a server: how messages are read, who answers, and how an error ends the call."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -41,22 +40,16 @@ class Method:
     async def run(self, call: Call) -> None:
         """Answer a call; whatever happens, it ends with a status, and the status is counted."""
         start = time.perf_counter()
-        code = StatusCode.OK
         with server_span(self.path, call.head.traceparent):
             try:
                 if self._streams_out:
                     await self._stream(call)
                 else:
                     call.answer(self.serialize(await self._behaviour(await self._request(call), call)))
-            except asyncio.CancelledError:
-                code = call.ended or StatusCode.CANCELLED
-                raise
             except Exception as error:  # noqa: BLE001 - every error becomes a status
-                status = error.status if isinstance(error, AbortError) else status_of(error, method=self.path)
-                code = status.code
-                call.end(status)
-            finally:
-                self._observe(self.path, code, time.perf_counter() - start)
+                call.end(error.status if isinstance(error, AbortError) else status_of(error, method=self.path))
+            finally:  # a handler that was ended may say what it likes: what counts is what its caller heard
+                self._observe(self.path, call.ended or StatusCode.CANCELLED, time.perf_counter() - start)
 
     def deserialize(self, message: bytes) -> Any:
         """Return the request that the bytes mean; raises InvalidInput when they mean none."""

@@ -24,6 +24,8 @@ _REMEMBERED_HEADS = 64
 _REMEMBERED_BYTES = 1024
 # Frames that ask for work and carry none, between two sweeps: pings, resets (CVE-2023-44487), settings, empty data.
 _MAX_CONTROL_FRAMES = 10_000
+# What a message costs in memory beside its bytes: one of no bytes is five on the wire.
+_MESSAGE_BYTES = 96
 _FAREWELL_SECONDS = 1.0
 # So many sweeps may find a connection before its preface or in the middle of a header block.
 _PATIENCE_SWEEPS = 3
@@ -67,7 +69,7 @@ class ServerConnection(AnsweringHalf):
     def taken(self, call: Call, size: int) -> None:
         """Hear that a handler has taken a message: of a stream it is the handler's now, and the caller may send on."""
         if call.method.streams_in:
-            self._server.release(call, min(size, call.held))
+            self._server.release(call, min(size + _MESSAGE_BYTES, call.held))
         if call.owed:
             self.credit(call)
 
@@ -192,8 +194,9 @@ class ServerConnection(AnsweringHalf):
     def _take(self, call: Call, payload: bytes) -> None:
         call.received += len(payload)
         if call.ended is None and call.failure is None:
-            self._server.hold(call, len(payload))
+            backlog = call.backlog
             call.feed(payload)
+            self._server.hold(call, len(payload) + _MESSAGE_BYTES * (call.backlog - backlog))
             if call.failure is not None and call.task is None:
                 self._server.start_call(call)
 
