@@ -1,6 +1,7 @@
 """The HTTP edge before any handler: bodies that come slowly, not at all, or too many at once."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -31,7 +32,7 @@ async def answered(request: Awaitable[httpx2.Response], status: int) -> httpx2.R
 
 
 async def size(request: HttpRequest, deadline: Deadline) -> Response:
-    return Response(str(len(read_body(request, limit=1000, deadline=deadline))))
+    return Response(str(len(await read_body(request, limit=1000, deadline=deadline))))
 
 
 class Work:
@@ -133,3 +134,13 @@ async def counted(registry: CollectorRegistry) -> set[str]:
     return {
         sample.labels["code"] for metric in registry.collect() for sample in metric.samples if "code" in sample.labels
     }
+
+
+@pytest.mark.requirement("GATEWAY-003")
+async def test_a_small_body_that_unfolds_to_much_holds_nobody_up() -> None:
+    headers = {"content-encoding": "gzip"}
+    request = HttpRequest("POST", "/", {}, headers, gzip.compress(bytes(8 << 20)))
+    reading = asyncio.create_task(read_body(request, limit=8 << 20, deadline=Deadline.after(60)))
+    await asyncio.sleep(0)
+    assert not reading.done(), "the event loop has had its turn before all was unpacked"
+    assert len(await reading) == 8 << 20

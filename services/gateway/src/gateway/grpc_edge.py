@@ -18,7 +18,7 @@ _PROBES = "/grpc."  # health and reflection
 
 
 class GrpcEdge:
-    """Deadline, admission and metrics of gRPC calls. Spans and errors are the interceptor's."""
+    """Deadline, admission and metrics of gRPC calls. Spans and errors are the server's."""
 
     def __init__(self, settings: Settings, gate: AdmissionGate, metrics: RequestMetrics) -> None:
         self._metrics = metrics

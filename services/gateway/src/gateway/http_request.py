@@ -1,5 +1,6 @@
 """An HTTP request as the gateway's handlers see it."""
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +30,13 @@ class HttpRequest:
         return cls(scope["method"], scope["path"], scope["path_params"], headers)
 
 
-def read_body(request: HttpRequest, *, limit: int, deadline: Deadline) -> bytes:
+async def read_body(request: HttpRequest, *, limit: int, deadline: Deadline) -> bytes:
     """Return the body, decompressed; raises PayloadTooLarge when it grows over `limit` bytes."""
     body = request.body
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
-        body = _decompress(body, encoding, limit)
+        # In a thread: a few KiB may unfold to the limit, and to megabytes takes long enough to hold up others.
+        body = await asyncio.to_thread(_decompress, body, encoding, limit)
         deadline.check("receive body")
     if len(body) > limit:
         raise too_large(limit)

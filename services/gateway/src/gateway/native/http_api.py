@@ -86,7 +86,7 @@ class _NativeApi:
         return _json({"predictions": [_prediction(prediction) for prediction in predictions]})
 
     async def feedback(self, request: HttpRequest, deadline: Deadline) -> Response:
-        document = read_json(request, limit=_FEEDBACK_BYTES, deadline=deadline)
+        document = await read_json(request, limit=_FEEDBACK_BYTES, deadline=deadline)
         known = await self._desk.give(
             request.path_params["prediction_id"],
             _text(document, "label"),

@@ -30,9 +30,9 @@ async def read_image(request: HttpRequest, *, limit: int, deadline: Deadline) ->
     """Return the one image of a :predict body."""
     media_type = _media_type(request)
     if media_type in _RAW:
-        return read_body(request, limit=limit, deadline=deadline)
+        return await read_body(request, limit=limit, deadline=deadline)
     if media_type == JSON:
-        document = read_json(request, limit=limit, deadline=deadline)
+        document = await read_json(request, limit=limit, deadline=deadline)
         return _decode(document.get("image"), "image")
     if media_type == FORM:
         images = await _read_form(request, "image", limit=limit, deadline=deadline)
@@ -49,7 +49,7 @@ async def read_images(request: HttpRequest, *, limit: int, deadline: Deadline) -
     """Return the images of a :batchPredict body, in order."""
     media_type = _media_type(request)
     if media_type == JSON:
-        document = read_json(request, limit=limit, deadline=deadline)
+        document = await read_json(request, limit=limit, deadline=deadline)
         images = document.get("images")
         if not isinstance(images, list):
             raise _invalid("images", 'Send {"images": ["<base64>", ...]}.')
@@ -62,9 +62,9 @@ async def read_images(request: HttpRequest, *, limit: int, deadline: Deadline) -
     )
 
 
-def read_json(request: HttpRequest, *, limit: int, deadline: Deadline) -> dict[str, object]:
+async def read_json(request: HttpRequest, *, limit: int, deadline: Deadline) -> dict[str, object]:
     """Return the JSON object in the body."""
-    body = read_body(request, limit=limit, deadline=deadline)
+    body = await read_body(request, limit=limit, deadline=deadline)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -75,7 +75,7 @@ def read_json(request: HttpRequest, *, limit: int, deadline: Deadline) -> dict[s
 
 
 async def _read_form(request: HttpRequest, field: str, *, limit: int, deadline: Deadline) -> list[bytes]:
-    body = read_body(request, limit=limit, deadline=deadline)
+    body = await read_body(request, limit=limit, deadline=deadline)
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body

@@ -65,7 +65,7 @@ class _InferRequests:
     async def infer(self, request: HttpRequest, deadline: Deadline) -> Response:
         version = request.path_params.get("version", "")
         model = await self._inference.model(request.path_params["model"], version, deadline=deadline)
-        body = read_body(request, limit=self._body_limit, deadline=deadline)
+        body = await read_body(request, limit=self._body_limit, deadline=deadline)
         header_length = request.headers.get(HEADER_LENGTH)
         asked = await convert(
             len(body), parse, model, version, body, header_length=header_length, json_limit=self._json_limit
@@ -111,7 +111,7 @@ class _QueryRequests:
         return _answer(await self._queries.model_statistics(asked, deadline))
 
     async def repository_index(self, request: HttpRequest, deadline: Deadline) -> Response:
-        body = read_body(request, limit=_INDEX_LIMIT, deadline=deadline)
+        body = await read_body(request, limit=_INDEX_LIMIT, deadline=deadline)
         answer = await self._queries.repository_index(oip.RepositoryIndexRequest(ready=_only_ready(body)), deadline)
         return Response(orjson.dumps([to_json(model) for model in answer.models]), media_type=_JSON)
 
