@@ -21,7 +21,7 @@ async def test_predictions_older_than_the_limit_go_with_their_feedback(
     await until(lambda: monitoring.metric("monitoring_predictions_trimmed_total") == 1)
     assert await monitoring.ids() == {recent.prediction_id}
     assert await monitoring.give(feedback(old.prediction_id, "2", at=time.time() - DAY)) is False
-    await monitoring.record(old)
+    await monitoring.record(made(ago=0.5 * DAY, prediction_id=old.prediction_id))  # one that stays
     (listed,) = await monitoring.listed(mistakes_only=True)
     assert listed.feedback.label == "2", "the first feedback, given later, went with its prediction"
 
