@@ -90,9 +90,10 @@ def test_detached_it_answers_a_picture_can_be_looked_at_and_stops(checkout: Chec
     assert set(services_of(supervisor)) == set(SERVICES)
     assert len(below) > len(SERVICES), "Triton is a process of its own"
 
-    code, output = checkout.run("up")
-    assert code == 1
-    assert f"already runs here ({URL}). Stop it with: make down" in output
+    for again in (["up"], ["up", "--detach"]):
+        code, output = checkout.run(*again)
+        assert code == 1
+        assert f"already runs here ({URL}). Stop it with: make down" in output
 
     assert checkout.run("down") == (0, "Fairlead has stopped.\n")
     eventually(lambda: gone(below))

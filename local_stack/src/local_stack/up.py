@@ -56,7 +56,8 @@ def detach(folder: RunFolder) -> int:
     try:
         while True:
             ended = background.poll()
-            answered = folder.state().get("answered")
+            state = folder.state()
+            answered = state.get("answered") and state.get("pid") == background.pid  # another may run here already
             for _, line in follower.new_lines():
                 print(line, flush=True)
             if ended is not None or answered:
