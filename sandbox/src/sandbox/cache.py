@@ -28,7 +28,7 @@ class Cache:
             made = scratch / "entry"
             build(made)
             _sync(made)
-            os.replace(made, entry)
+            made.replace(entry)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return entry

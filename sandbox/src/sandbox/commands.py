@@ -21,11 +21,18 @@ class CommandFailed(Problem):
 
 
 def output_of(
-    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, text: str = "", timeout_s: float = 120
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    text: str = "",
+    timeout_s: float = 120,
 ) -> str:
     """Return what a short command printed; raise CommandFailed when it fails."""
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, input=text, capture_output=True, text=True, check=False, timeout=timeout_s)
+        done = subprocess.run(
+            command, cwd=cwd, env=env, input=text, capture_output=True, text=True, check=False, timeout=timeout_s
+        )
     except subprocess.TimeoutExpired as late:
         raise CommandFailed(command, -1, f"no answer within {timeout_s:.0f} s") from late
     if done.returncode != 0:
@@ -36,22 +43,30 @@ def output_of(
 def succeeds(command: Sequence[str], *, timeout_s: float = 60) -> bool:
     """Say whether a command ends well, whatever it prints."""
     try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s).returncode == 0
+        return (
+            subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s
+            ).returncode
+            == 0
+        )
     except (subprocess.TimeoutExpired, FileNotFoundError):
         return False
 
 
 def stream(
-    command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, on_line: Callable[[str], None]
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None],
 ) -> None:
     """Run a long command, hand over each line it prints; raise CommandFailed with the last ones."""
     last: deque[str] = deque(maxlen=200)
     with subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 last.append(line)
                 on_line(line.rstrip("\n"))
         except BaseException:

@@ -29,7 +29,17 @@ NODE_PACKAGES = (
     "socat",
     "util-linux",
 )
-IMAGE_PACKAGES = ("busybox", "ca-certificates", "git", "git-lfs", "gnupg", "iptables", "openssh-client", "redis-server", "tini")
+IMAGE_PACKAGES = (
+    "busybox",
+    "ca-certificates",
+    "git",
+    "git-lfs",
+    "gnupg",
+    "iptables",
+    "openssh-client",
+    "redis-server",
+    "tini",
+)
 _SUITE = "bookworm"
 _EPOCH = "0"
 

@@ -25,8 +25,8 @@ _ARGO_NAMES = (
     "k8s-auth",
     "notifications",
 )
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nargocd:x:999:999::/home/argocd:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
-_GROUP = "root:x:0:\nargocd:x:999:\nnogroup:x:65534:\n"
+_USERS = "root:x:0:0:root:/root:/bin/sh\nargocd:x:999:999::/home/argocd:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
+_GROUPS = "root:x:0:\nargocd:x:999:\nnogroup:x:65534:\n"
 
 
 def control_plane(programs: Mapping[str, Path], debian: Path) -> Iterator[Image]:
@@ -57,14 +57,19 @@ def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterato
     scripts = {"entrypoint.sh": "", "gpg-wrapper.sh": "hack", "git-verify-wrapper.sh": "hack"}
     files = Files(
         {
-            "/etc/passwd": File(_PASSWD, 0o644),
-            "/etc/group": File(_GROUP, 0o644),
+            "/etc/passwd": File(_USERS, 0o644),
+            "/etc/group": File(_GROUPS, 0o644),
             "/app/config/ssh/ssh_known_hosts": File("", 0o644),
             **{f"{_BIN}/{name}": File(programs[name]) for name in ("argocd", "kustomize")},
             **{f"{_BIN}/{name}": File((module / folder / name).read_text()) for name, folder in scripts.items()},
         },
         links | {"/etc/ssh/ssh_known_hosts": "/app/config/ssh/ssh_known_hosts"},
-        {"/home/argocd": _ARGO_USER, "/app/config/tls": 0, "/app/config/gpg/source": 0, "/app/config/gpg/keys": _ARGO_USER},
+        {
+            "/home/argocd": _ARGO_USER,
+            "/app/config/tls": 0,
+            "/app/config/gpg/source": 0,
+            "/app/config/gpg/keys": _ARGO_USER,
+        },
     )
     config = {
         "User": str(_ARGO_USER),
@@ -74,7 +79,7 @@ def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterato
     }
     base = Archive(debian)
     yield Image(f"quay.io/argoproj/argocd:{ARGO_CD}", (base, files), config)
-    redis = {"Env": [_PATH], "User": "999", "WorkingDir": "/tmp", "Entrypoint": ["redis-server"]}
+    redis = {"Env": [_PATH], "User": "999", "WorkingDir": "/", "Entrypoint": ["redis-server"]}
     yield Image("public.ecr.aws/docker/library/redis:8.2.3-alpine", (base,), redis)
     yield Image("ghcr.io/dexidp/dex:v2.45.1", (base,), {"Env": [_PATH], "User": "1001"})
 

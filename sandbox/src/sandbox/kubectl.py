@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,6 +13,7 @@ from sandbox.problem import Problem
 from sandbox.progress import Step
 
 _POLL_S = 1.0
+_NEW = timedelta(seconds=30)
 
 
 class _Condition(TypedDict):
@@ -39,9 +41,10 @@ class _Status(TypedDict, total=False):
     initContainerStatuses: list[_Container]
 
 
-class _Metadata(TypedDict, total=False):
+class _Metadata(TypedDict):
     name: str
     namespace: str
+    creationTimestamp: str
 
 
 class Pod(TypedDict):
@@ -60,7 +63,9 @@ class Kubectl:
 
     def run(self, *arguments: str, text: str = "", timeout_s: float = 120) -> str:
         """Run kubectl and return what it prints."""
-        return output_of([str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments], text=text, timeout_s=timeout_s)
+        return output_of(
+            [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments], text=text, timeout_s=timeout_s
+        )
 
     def apply(self, manifests: str, *, namespace: str = "") -> None:
         """Apply server-side, as the only way in which large definitions go through."""
@@ -69,7 +74,9 @@ class Kubectl:
 
     def pods(self, *selection: str) -> list[Pod]:
         """Return the selected pods, of all namespaces unless told otherwise."""
-        found: list[Pod] = json.loads(self.run("get", "pods", *(selection or ("--all-namespaces",)), "--output=json"))["items"]
+        found: list[Pod] = json.loads(self.run("get", "pods", *(selection or ("--all-namespaces",)), "--output=json"))[
+            "items"
+        ]
         return found
 
     def wait_until_healthy(self, step: Step, *, timeout_s: float, namespaces: Sequence[str]) -> None:
@@ -93,6 +100,11 @@ class Kubectl:
             if not pods:
                 yield f"any pod in {namespace}"
             yield from (trouble for pod in pods if (trouble := trouble_of(pod)))
+
+
+def is_new(pod: Pod, now: datetime) -> bool:
+    """Say whether a pod may still be on its way to ready."""
+    return now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) < _NEW
 
 
 def trouble_of(pod: Pod) -> str:

@@ -1,6 +1,7 @@
 """The node: a machine of its own inside this one, made of namespaces, that vanishes when its first process ends."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,13 +34,26 @@ class Node:
         members = cgroups.members()
         return next((pid for pid in sorted(members) if _is_first_process(pid)), 0)
 
+    def other_state(self) -> str:
+        """Return the state folder of the node that runs, if it is not ours; empty otherwise."""
+        pid = self.pid
+        mounts = Path(f"/proc/{pid}/mountinfo").read_text() if pid else ""
+        upper = re.search(r"upperdir=(.*?)/node/upper", mounts)
+        return "" if not upper or upper[1] == str(self.settings.state) else upper[1]
+
     def start(self, lower: Path, programs: Sequence[Path]) -> None:
         """Start the node on a root file system, with these programs on its path."""
         self._lay_out(programs)
         self._clear_ruins()
         registry = self.settings.cache / "registry"
         registry.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "sandbox.node_entry", "join", *map(str, (self.settings.state, lower, registry))]
+        command = [
+            sys.executable,
+            "-m",
+            "sandbox.node_entry",
+            "join",
+            *map(str, (self.settings.state, lower, registry)),
+        ]
         with (self.settings.logs / "node.log").open("ab") as log:
             subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
         self._wait_for_init()
@@ -55,12 +69,9 @@ class Node:
         """End every process of the node, then remove all that is left of it."""
         self._end_processes()
         cgroups.remove()
-        if succeeds(["ip", "link", "show", _LINK]):
-            output_of(["ip", "link", "delete", _LINK])
-        shutil.rmtree(self.settings.state / "node", ignore_errors=False) if self._has_files() else None
-
-    def _has_files(self) -> bool:
-        return (self.settings.state / "node").exists()
+        _remove_link()
+        if (self.settings.state / "node").exists():
+            shutil.rmtree(self.settings.state / "node")
 
     def _lay_out(self, programs: Sequence[Path]) -> None:
         node = self.settings.state / "node"
@@ -80,14 +91,15 @@ class Node:
     def _clear_ruins(self) -> None:
         # Half a node, of a command that was killed: without its first process nothing of it is of use.
         self._end_processes()
-        if succeeds(["ip", "link", "show", _LINK]):
-            output_of(["ip", "link", "delete", _LINK])
+        _remove_link()
 
     def _end_processes(self) -> None:
         deadline = time.monotonic() + _STOP_S
         while members := cgroups.members():
             if time.monotonic() > deadline:
-                raise Problem(f"These processes of the node do not end: {sorted(members)}", "Look at them with: ps -fp PID")
+                raise Problem(
+                    f"These processes of the node do not end: {sorted(members)}", "Look at them with: ps -fp PID"
+                )
             for pid in members:
                 _kill(pid)
             time.sleep(0.05)
@@ -108,6 +120,11 @@ class Node:
         self.run(["ip", "address", "add", f"{NODE_IP}/{LINK_PREFIX}", "dev", "eth0"])
         self.run(["ip", "link", "set", "eth0", "up"])
         self.run(["ip", "route", "add", "default", "via", HOST_IP])
+
+
+def _remove_link() -> None:
+    if succeeds(["ip", "link", "show", _LINK]):
+        output_of(["ip", "link", "delete", _LINK])
 
 
 def _is_first_process(pid: int) -> bool:

@@ -23,7 +23,7 @@ def main(stage: str, state: Path, lower: Path, registry: Path) -> None:
     if stage == "join":
         cgroups.join(os.getpid())
         again = [sys.executable, "-m", "sandbox.node_entry", "enter", str(state), str(lower), str(registry)]
-        os.execvp("unshare", ["unshare", *_NAMESPACES, "--fork", "--kill-child=SIGKILL", "--", *again])
+        os.execvp("unshare", ["unshare", *_NAMESPACES, "--fork", "--kill-child=SIGKILL", "--", *again])  # noqa: S606
     _enter(state, lower, registry)
 
 
@@ -42,7 +42,7 @@ def _enter(state: Path, lower: Path, registry: Path) -> None:
     # Only now: the kernel refuses to pivot into a shared mount. Volumes that the kubelet mounts must reach containers.
     _run("mount", "--make-rshared", "/")
     _prepare_network()
-    os.execv("/usr/bin/python3", ["python3", "/usr/local/lib/sandbox/node_init.py"])
+    os.execv("/usr/bin/python3", ["python3", "/usr/local/lib/sandbox/node_init.py"])  # noqa: S606
 
 
 def _mount_root(state: Path, lower: Path, registry: Path, root: Path) -> None:
@@ -59,8 +59,8 @@ def _mount_kernel_folders(root: Path, hierarchies: list[cgroups.Hierarchy]) -> N
     _run("mount", "-t", "proc", "proc", str(root / "proc"))
     _run("mount", "-t", "sysfs", "sysfs", str(root / "sys"))
     _run("mount", "--rbind", "/dev", str(root / "dev"))
-    for folder in ("run", "tmp"):
-        _run("mount", "-t", "tmpfs", "-o", "mode=1777" if folder == "tmp" else "mode=755", "tmpfs", str(root / folder))
+    for name, mode in (("run", "mode=755"), ("tmp", "mode=1777")):
+        _run("mount", "-t", "tmpfs", "-o", mode, "tmpfs", str(root / name))
     groups = root / "sys/fs/cgroup"
     first = [hierarchy for hierarchy in hierarchies if hierarchy.version == 1]
     if not first:
@@ -73,8 +73,8 @@ def _mount_kernel_folders(root: Path, hierarchies: list[cgroups.Hierarchy]) -> N
         folder.mkdir()
         _run("mount", "-t", "cgroup", "-o", hierarchy.controllers, "cgroup", str(folder))
         for part in hierarchy.mount.name.split(","):
-            if part != hierarchy.mount.name:
-                (groups / part).symlink_to(hierarchy.mount.name)
+            if part != folder.name:
+                (groups / part).symlink_to(folder.name)
 
 
 def _leave_top_group(groups: Path) -> None:

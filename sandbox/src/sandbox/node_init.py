@@ -1,6 +1,6 @@
 """The first process inside the node: starts its daemons, starts them again when they end, buries orphans.
 
-Runs by the node's own Python, which is Debian's minimal one: os, signal, sys and time are all it needs.
+The node's own Python runs it, which is Debian's minimal one: no json, no subprocess.
 """
 
 import os
@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 LOGS = "/var/log/sandbox"
-KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
-KUBELET_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
-KUBELET_CREDENTIALS = ("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/bootstrap-kubelet.conf")
+KUBELET_CONFIG = Path("/var/lib/kubelet/config.yaml")
+KUBELET_FLAGS = Path("/var/lib/kubelet/kubeadm-flags.env")
+KUBELET_CREDENTIALS = (Path("/etc/kubernetes/kubelet.conf"), Path("/etc/kubernetes/bootstrap-kubelet.conf"))
 RESTART_S = 1.0
 LOOK_S = 0.2
 
@@ -35,7 +36,8 @@ class Daemon:
         log = f"{LOGS}/{self.name}.log"
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         files = [(os.POSIX_SPAWN_OPEN, 1, log, append, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
-        self.pid = os.posix_spawnp(command[0], command, os.environ, file_actions=files, setsigmask=[], setsid=True)
+        environment = os.environ  # noqa: TID251 - handed on
+        self.pid = os.posix_spawnp(command[0], command, environment, file_actions=files, setsigmask=[], setsid=True)
         self._not_before = time.monotonic() + RESTART_S
         print(f"{self.name} started with pid {self.pid}", flush=True)
 
@@ -75,15 +77,12 @@ def bury(daemons: list[Daemon]) -> None:
 
 def kubelet_is_configured() -> bool:
     """Say whether kubeadm has written what the kubelet needs."""
-    if not (os.path.exists(KUBELET_CONFIG) and os.path.exists(KUBELET_FLAGS)):
-        return False
-    return any(os.path.exists(path) for path in KUBELET_CREDENTIALS)
+    return KUBELET_CONFIG.exists() and KUBELET_FLAGS.exists() and any(path.exists() for path in KUBELET_CREDENTIALS)
 
 
 def kubelet_command() -> list[str]:
     """Return the kubelet's command line, as kubeadm's systemd unit would run it."""
-    with open(KUBELET_FLAGS) as file:
-        flags = file.read().partition("=")[2].strip().strip('"').split()
+    flags = KUBELET_FLAGS.read_text().partition("=")[2].strip().strip('"').split()
     kubeconfig, bootstrap = KUBELET_CREDENTIALS
     options = [f"--kubeconfig={kubeconfig}", f"--bootstrap-kubeconfig={bootstrap}", f"--config={KUBELET_CONFIG}"]
     return ["kubelet", *options, *flags]

@@ -113,7 +113,9 @@ class Registry:
     def _expect(self, answer: "_Answer", path: str) -> None:
         if answer.status >= http.client.BAD_REQUEST:
             text = answer.body.decode(errors="replace")[:300]
-            raise Problem(f"The registry at {self.address} answered {answer.status} to {path}: {text}", "Look at: make doctor")
+            raise Problem(
+                f"The registry at {self.address} answered {answer.status} to {path}: {text}", "Look at: make doctor"
+            )
 
     def _call(
         self, method: str, path: str, body: bytes | Path | None = None, *, headers: Mapping[str, str] | None = None

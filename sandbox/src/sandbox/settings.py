@@ -20,6 +20,7 @@ NODE_NAME = "sandbox"
 API_PORT = 6443
 REGISTRY_PORT = 5000
 PROVIDERS = ("source", "kind")
+_STATE_OF_A_USER = Path.home() / ".local" / "state" / "fairlead-sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class SandboxSettings:
     provider: str = "source"
     """SANDBOX_PROVIDER: kind where Docker and kind are, source elsewhere."""
     state: Path = Path("/var/lib/fairlead-sandbox")
-    """SANDBOX_STATE: everything that make cluster-down removes."""
+    """SANDBOX_STATE: everything that make cluster-down removes; with kind, ~/.local/state/fairlead-sandbox."""
     cache: Path = Path.home() / ".cache" / "fairlead" / "sandbox"
     """SANDBOX_CACHE: programs, root file systems and images, kept by content."""
     git_port: int = 3000
@@ -43,9 +44,14 @@ class SandboxSettings:
         provider = environment.get("SANDBOX_PROVIDER", defaults.provider)
         if provider not in PROVIDERS:
             raise Problem(f"SANDBOX_PROVIDER is {provider!r}.", f"Use one of: {', '.join(PROVIDERS)}")
-        state = Path(environment.get("SANDBOX_STATE", defaults.state))
+        state = Path(environment.get("SANDBOX_STATE", defaults.state if provider == "source" else _STATE_OF_A_USER))
         cache = Path(environment.get("SANDBOX_CACHE", defaults.cache))
-        return cls(provider, state.resolve(), cache.expanduser().resolve(), _port(environment.get("SANDBOX_GIT_PORT", str(defaults.git_port))))
+        return cls(
+            provider,
+            state.resolve(),
+            cache.expanduser().resolve(),
+            _port(environment.get("SANDBOX_GIT_PORT", str(defaults.git_port))),
+        )
 
     @property
     def kubeconfig(self) -> Path:
