@@ -27,6 +27,7 @@ class Binary:
 
 BINARIES = (
     Binary("pause", "pause", "."),
+    Binary("no-dex", "no-dex", "."),
     *(
         Binary(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_STAMPS)
         for name in (

@@ -9,13 +9,15 @@ from sandbox.git_service import GitService
 from sandbox.kind import KindProvider
 from sandbox.kubectl import Kubectl, is_new, trouble_of
 from sandbox.memory import in_use
+from sandbox.policy_probe import prove_enforcement
 from sandbox.progress import Progress
 from sandbox.provider import Provider
 from sandbox.settings import SandboxSettings
 from sandbox.source import SourceProvider
 from sandbox.state import State
 
-_ARGO_HEALTHY_S = 300.0
+_HEALTHY_S = 300.0
+_ARGO_NAMESPACE = "argocd"
 
 
 class Sandbox:
@@ -36,6 +38,7 @@ class Sandbox:
             with self._progress.step("git server"):
                 self._git().start()
             self._argo_cd(kubectl)
+            self._see_that_it_works(kubectl)
         self._progress.say(self._welcome())
         return 0
 
@@ -75,11 +78,16 @@ class Sandbox:
         return GitService(self._settings, self._provider.host_address())
 
     def _argo_cd(self, kubectl: Kubectl) -> None:
-        self._provider.argo_cd_images(self._progress)
-        with self._progress.step("Argo CD") as step:
-            kubectl.apply("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: argocd\n")
-            kubectl.apply(self._provider.manifests().argo_cd(), namespace="argocd")
-            kubectl.wait_until_healthy(step, timeout_s=_ARGO_HEALTHY_S, namespaces=("argocd",))
+        with self._progress.step("Argo CD"):
+            kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {_ARGO_NAMESPACE}\n")
+            kubectl.apply(self._provider.manifests().argo_cd(), namespace=_ARGO_NAMESPACE)
+
+    def _see_that_it_works(self, kubectl: Kubectl) -> None:
+        with self._progress.step("network policies are enforced"):
+            prove_enforcement(kubectl)
+        with self._progress.step("everything is healthy") as step:
+            namespaces = (*self._provider.namespaces, _ARGO_NAMESPACE)
+            kubectl.wait_until_healthy(step, timeout_s=_HEALTHY_S, namespaces=namespaces)
 
     def _cluster_findings(self) -> Iterator[Finding]:
         below = list(self._provider.findings())

@@ -52,7 +52,7 @@ def addons(programs: Mapping[str, Path], debian: Path) -> Iterator[Image]:
 
 
 def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterator[Image]:
-    """Return Argo CD's images: its server, Redis, and a base for dex, which runs only once single sign-on is set up."""
+    """Return Argo CD's images: its server, Redis, and what stands in for dex."""
     links = {f"{_BIN}/argocd-{name}": f"{_BIN}/argocd" for name in _ARGO_NAMES}
     scripts = {"entrypoint.sh": "", "gpg-wrapper.sh": "hack", "git-verify-wrapper.sh": "hack"}
     files = Files(
@@ -81,7 +81,8 @@ def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterato
     yield Image(f"quay.io/argoproj/argocd:{ARGO_CD}", (base, files), config)
     redis = {"Env": [_PATH], "User": "999", "WorkingDir": "/", "Entrypoint": ["redis-server"]}
     yield Image("public.ecr.aws/docker/library/redis:8.2.3-alpine", (base,), redis)
-    yield Image("ghcr.io/dexidp/dex:v2.45.1", (base,), {"Env": [_PATH], "User": "1001"})
+    dex = Files({f"{_BIN}/dex": File(programs["no-dex"])})
+    yield Image("ghcr.io/dexidp/dex:v2.45.1", (dex,), {"Env": [f"PATH={_BIN}"], "User": "1001"})
 
 
 def _scratch(name: str, programs: Mapping[str, Path], entrypoint: str = "") -> Image:

@@ -9,7 +9,6 @@ from sandbox.cache import Cache
 from sandbox.checks import Finding
 from sandbox.commands import output_of, succeeds
 from sandbox.kubectl import Kubectl
-from sandbox.policy_probe import prove_enforcement
 from sandbox.problem import Problem
 from sandbox.progress import Progress
 from sandbox.settings import TOOLS, SandboxSettings
@@ -19,7 +18,6 @@ _CLUSTER = "fairlead"
 _REGISTRY = "fairlead-registry"
 _REGISTRY_PORT = 5001
 _CREATE_S = 900
-_HEALTHY_S = 300.0
 _REPOSITORIES = {
     "github.com/argoproj/argo-cd/v3": "https://github.com/argoproj/argo-cd",
     METRICS.module: "https://github.com/kubernetes-sigs/metrics-server",
@@ -39,6 +37,7 @@ class KindProvider:
     """A kind cluster, which brings storage and enforces network policies itself."""
 
     name = "kind"
+    namespaces = ("kube-system", "local-path-storage")
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
@@ -64,19 +63,13 @@ class KindProvider:
         with progress.step("registry"):
             self._start_registry()
         kubectl = self.kubectl()
-        with progress.step("metrics") as step:
+        with progress.step("metrics"):
             kubectl.apply(self.manifests().render(METRICS))
-            kubectl.wait_until_healthy(step, timeout_s=_HEALTHY_S, namespaces=("kube-system",))
-        with progress.step("network policies are enforced"):
-            prove_enforcement(kubectl)
         return kubectl
 
     def manifests(self) -> Manifests:
         """Return the access to upstream's manifests, cloned at the versions that sandbox/tools pins."""
         return Manifests(self._clone, ("kubectl", "kustomize"))
-
-    def argo_cd_images(self, progress: Progress) -> None:
-        """Do nothing: the cluster pulls them."""
 
     def kubectl(self) -> Kubectl:
         """Return the access to the cluster."""

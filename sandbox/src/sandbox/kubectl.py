@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypedDict
 
-from sandbox.commands import CommandFailed, output_of
+from sandbox.commands import CommandFailed, output_of, succeeds
 from sandbox.problem import Problem
 from sandbox.progress import Step
 
@@ -66,6 +66,14 @@ class Kubectl:
         return output_of(
             [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments], text=text, timeout_s=timeout_s
         )
+
+    def await_api(self, *, timeout_s: float) -> None:
+        """Wait until the API server is ready: after a restart of the node it takes some seconds."""
+        deadline = time.monotonic() + timeout_s
+        while not succeeds([str(self.program), f"--kubeconfig={self.kubeconfig}", "get", "--raw=/readyz"]):
+            if time.monotonic() > deadline:
+                raise Problem(f"The API server is not ready after {timeout_s:.0f} s.", "Look closer with: make doctor")
+            time.sleep(_POLL_S)
 
     def apply(self, manifests: str, *, namespace: str = "") -> None:
         """Apply server-side, as the only way in which large definitions go through."""

@@ -13,6 +13,8 @@ class Provider(Protocol):
     """One way to get a Kubernetes with a registry, storage, metrics and enforced network policies."""
 
     name: str
+    namespaces: tuple[str, ...]
+    """Where its own pods are."""
 
     def requirements(self, *, running: bool) -> Iterator[Finding]:
         """Look at what this machine must have."""
@@ -24,10 +26,6 @@ class Provider(Protocol):
 
     def manifests(self) -> Manifests:
         """Return the access to upstream's manifests."""
-        ...
-
-    def argo_cd_images(self, progress: Progress) -> None:
-        """Make the images that Argo CD's manifests ask for available to the cluster."""
         ...
 
     def kubectl(self) -> Kubectl:

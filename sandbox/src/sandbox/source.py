@@ -14,7 +14,6 @@ from sandbox.debian import IMAGE_PACKAGES, NODE_PACKAGES, Debian
 from sandbox.go_build import GoBuilder
 from sandbox.kubectl import Kubectl
 from sandbox.node import Node
-from sandbox.policy_probe import prove_enforcement
 from sandbox.problem import Problem
 from sandbox.progress import Progress
 from sandbox.registry import Image, Registry
@@ -25,7 +24,7 @@ from sandbox.upstream import METRICS, NETWORK_POLICY, STORAGE, Manifests
 _NODE_PROGRAMS = ("kubeadm", "kubectl", "kubelet")
 _PERSON_PROGRAMS = ("argocd", "kubeconform", "kubectl", "kustomize")
 _REGISTRY_S = 20.0
-_HEALTHY_S = 300.0
+_API_S = 120.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -33,6 +32,7 @@ class SourceProvider:
     """A one-node kubeadm cluster in namespaces of its own."""
 
     name = "source"
+    namespaces = ("kube-system", "local-path-storage")
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
@@ -56,21 +56,16 @@ class SourceProvider:
         programs = self._build(progress)
         root, base = self._root_file_systems(progress)
         self._start_node(progress, root, programs)
-        self._push(progress, "images of the control plane", images.control_plane(programs, base))
+        self._push(progress, images.control_plane(programs, base))
+        self._push(progress, images.addons(programs, base))
+        self._push(progress, images.argo_cd(programs, base, self.manifests().argo_cd_module()))
         self._initialise(progress)
-        self._push(progress, "images of the add-ons", images.addons(programs, base))
         self._add(progress)
         return self.kubectl()
 
     def manifests(self) -> Manifests:
         """Return the access to upstream's manifests, which kustomize renders."""
         return Manifests(self._go.module_folder, (str(self._program("kustomize")), "build"))
-
-    def argo_cd_images(self, progress: Progress) -> None:
-        """Make Argo CD's images."""
-        _, base = self._root_file_systems(progress)
-        made = images.argo_cd(self._programs, base, self.manifests().argo_cd_module())
-        self._push(progress, "images of Argo CD", made)
 
     def kubectl(self) -> Kubectl:
         """Return the access to the cluster."""
@@ -155,14 +150,12 @@ class SourceProvider:
                 raise Problem(f"The registry at {self._registry.address} does not answer.", f"tail {log}")
             time.sleep(0.1)
 
-    def _push(self, progress: Progress, title: str, wanted: Iterable[Image]) -> None:
-        with progress.step(title) as step:
-            for image in wanted:
-                if not self._registry.has(image):
-                    step.detail = image.name
+    def _push(self, progress: Progress, wanted: Iterable[Image]) -> None:
+        for image in wanted:
+            if not self._registry.has(image):
+                with progress.step(f"image {image.name}"):
                     architecture = _ARCHITECTURES[platform.machine()]
                     self._registry.push(image, self._settings.cache / "scratch", architecture=architecture)
-            step.detail = ""
 
     def _initialise(self, progress: Progress) -> None:
         if not self._state.reached("initialised"):
@@ -174,14 +167,8 @@ class SourceProvider:
 
     def _add(self, progress: Progress) -> None:
         kubectl, manifests = self.kubectl(), self.manifests()
-        with progress.step("storage, network policies, metrics") as step:
-            self._await_api(kubectl)
+        with progress.step("API server answers"):
+            kubectl.await_api(timeout_s=_API_S)
+        with progress.step("storage, network policies, metrics"):
             for addon in (STORAGE, NETWORK_POLICY, METRICS):
                 kubectl.apply(manifests.render(addon))
-            kubectl.wait_until_healthy(step, timeout_s=_HEALTHY_S, namespaces=("kube-system", "local-path-storage"))
-        with progress.step("network policies are enforced"):
-            prove_enforcement(kubectl)
-
-    def _await_api(self, kubectl: Kubectl) -> None:
-        # After a restart of the node its API server needs some seconds.
-        kubectl.run("wait", "--for=create", "namespace/kube-system", "--timeout=60s", timeout_s=70)

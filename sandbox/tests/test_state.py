@@ -1,0 +1,46 @@
+"""One sandbox at a time, and never two commands on it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sandbox.problem import Problem
+from sandbox.state import State
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / "state", tmp_path / "lock")
+
+
+@pytest.mark.requirement("SANDBOX-005")
+def test_a_second_command_is_told_who_works_on_the_sandbox(state: State) -> None:
+    with state.held(), pytest.raises(Problem, match=r"Another command works on the sandbox: pid \d+"), state.held():
+        pass
+    with state.held():
+        pass
+
+
+@pytest.mark.requirement("SANDBOX-005")
+def test_a_sandbox_of_another_checkout_is_not_touched(state: State) -> None:
+    state.claim("source")
+    (state.folder / "owner.json").write_text(json.dumps({"checkout": "/other", "provider": "source"}))
+    with pytest.raises(Problem, match=r"(?s)of /other\..*make -C /other cluster-down"):
+        state.claim("source")
+
+
+def test_a_sandbox_of_another_provider_is_not_touched(state: State) -> None:
+    state.claim("source")
+    with pytest.raises(Problem, match="Another sandbox runs"):
+        state.claim("kind")
+
+
+@pytest.mark.requirement("SANDBOX-003")
+def test_what_was_reached_is_known_to_the_next_command(state: State) -> None:
+    state.claim("source")
+    state.reach("initialised")
+    state.claim("source")
+    assert State(state.folder, state.lock).reached("initialised")
+    state.remove()
+    assert not state.reached("initialised")
+    assert state.owner() is None
