@@ -1,12 +1,24 @@
 """What is built once is kept whole, under the name of what it was built from."""
 
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from sandbox.cache import Cache, digest_of
+
+BUILD_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from sandbox.cache import Cache
+
+def die(made):
+    made.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Cache(Path(sys.argv[1])).make(Path(sys.argv[2]), die)
+"""
 
 
 def test_an_entry_is_built_once(tmp_path: Path) -> None:
@@ -42,23 +54,14 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.component
 @pytest.mark.requirement("SANDBOX-003")
 def test_a_build_that_is_killed_is_no_entry_and_is_swept(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     entry = cache.path("binaries", "kubelet", inputs=[])
-    process = multiprocessing.get_context("spawn").Process(target=build_and_die, args=(tmp_path, entry))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+    killed = subprocess.run([sys.executable, "-c", BUILD_AND_DIE, str(tmp_path), str(entry)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
     assert not entry.exists()
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["entry"]
     cache.sweep()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def build_and_die(folder: Path, entry: Path) -> None:
-    def die(made: Path) -> None:
-        made.write_text("half")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    Cache(folder).make(entry, die)

@@ -11,6 +11,7 @@ FIRST = """\
 SECOND = "29 23 0:25 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 
 
+@pytest.mark.requirement("SANDBOX-006")
 def test_both_versions_are_found_on_a_machine_that_mounts_both() -> None:
     found = [(str(each.group), each.version, each.controllers) for each in hierarchies(FIRST)]
     assert found == [
@@ -20,6 +21,7 @@ def test_both_versions_are_found_on_a_machine_that_mounts_both() -> None:
     ]
 
 
+@pytest.mark.requirement("SANDBOX-006")
 def test_the_unified_hierarchy_is_found() -> None:
     assert [(str(each.mount), each.version) for each in hierarchies(SECOND)] == [("/sys/fs/cgroup", 2)]
 

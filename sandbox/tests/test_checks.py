@@ -30,9 +30,8 @@ def finding(settings: SandboxSettings, subject: str) -> Finding:
 
 
 @pytest.mark.requirement("SANDBOX-005")
-def test_a_taken_port_is_named_with_its_holder_and_a_way_out(taken_port: int, tmp_path: Path) -> None:
-    settings = SandboxSettings(state=tmp_path, cache=tmp_path, git_port=taken_port)
-    found = finding(settings, f"port {taken_port}")
+def test_a_taken_port_is_named_with_its_holder_and_a_way_out(taken_port: int) -> None:
+    found = checks.port(taken_port)
     assert str(os.getpid()) in found.wrong
     assert found.remedy == f"SANDBOX_GIT_PORT={taken_port + 100} make cluster"
 

@@ -13,14 +13,8 @@ MEGABYTE = 1 << 20
 
 
 def git(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    identity = {"GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "A Person"}
-    mail = {
-        "GIT_CONFIG_KEY_1": "user.email",
-        "GIT_CONFIG_VALUE_1": "person@example.org",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    environment = {"PATH": os.defpath, "HOME": str(cwd or "/"), "GIT_TERMINAL_PROMPT": "0", **identity, **mail}
-    command = ["git", *map(str, arguments)]
+    environment = {"PATH": os.defpath, "HOME": str(cwd or "/"), "GIT_CONFIG_GLOBAL": os.devnull}
+    command = ["git", "-c", "user.name=A Person", "-c", "user.email=person@example.org", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 

@@ -54,7 +54,6 @@ def machine(settings: SandboxSettings, *, running: bool) -> Iterator[Finding]:
     if not running:
         yield _disk("cache", settings.cache, _left_to_cache(settings.cache))
         yield _disk("state", settings.state, _STATE_NEEDED)
-        yield _port(settings.git_port)
         yield _addresses()
 
 
@@ -145,14 +144,15 @@ def _disk(subject: str, folder: Path, needed: int) -> Finding:
     return Finding(f"disk for {subject}", wrong, f"Make room, or set SANDBOX_{subject.upper()} to a folder elsewhere.")
 
 
-def _port(port: int) -> Finding:
-    subject = f"port {port}"
-    if port_is_free(port):
+def port(number: int) -> Finding:
+    """Look whether the git server can listen there."""
+    subject = f"port {number}"
+    if port_is_free(number):
         return Finding(subject)
-    holder = subprocess.run(["ss", "-Hltnp", f"sport = :{port}"], capture_output=True, text=True, check=False).stdout
+    holder = subprocess.run(["ss", "-Hltnp", f"sport = :{number}"], capture_output=True, text=True, check=False).stdout
     who = re.search(r'users:\(\("([^"]+)",pid=(\d+)', holder)
     by = f" by {who[1]} (pid {who[2]})" if who else ""
-    return Finding(subject, f"Port {port} is taken{by}.", f"SANDBOX_GIT_PORT={port + 100} make cluster")
+    return Finding(subject, f"Port {number} is taken{by}.", f"SANDBOX_GIT_PORT={number + 100} make cluster")
 
 
 def _addresses() -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from sandbox.checks import Finding, refuse
+from sandbox.checks import Finding, port, refuse
 from sandbox.commands import CommandFailed
 from sandbox.git_service import GitService
 from sandbox.kind import KindProvider
@@ -31,7 +31,7 @@ class Sandbox:
 
     def up(self) -> int:
         """Bring everything up, or what is missing of it."""
-        refuse(self._provider.requirements(running=self._provider.running()))
+        refuse(self._requirements())
         with self._state.held():
             self._state.claim(self._provider.name)
             kubectl = self._provider.up(self._progress)
@@ -64,9 +64,8 @@ class Sandbox:
 
     def doctor(self) -> int:
         """Print all that status prints, and whether the machine has what the sandbox needs."""
-        running = self._provider.running()
         self._progress.say("This machine")
-        wrong = _print(self._provider.requirements(running=running), self._progress)
+        wrong = _print(self._requirements(), self._progress)
         if self._state.owner():
             self._progress.say("The sandbox")
             wrong |= _print(self._cluster_findings(), self._progress)
@@ -76,6 +75,11 @@ class Sandbox:
     def _git(self) -> GitService:
         # Its address may exist only once the cluster's network does.
         return GitService(self._settings, self._provider.host_address())
+
+    def _requirements(self) -> Iterator[Finding]:
+        yield from self._provider.requirements(running=self._provider.running())
+        if not GitService(self._settings, address="").pid():
+            yield port(self._settings.git_port)
 
     def _argo_cd(self, kubectl: Kubectl) -> None:
         with self._progress.step("Argo CD"):

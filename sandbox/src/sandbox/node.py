@@ -67,9 +67,7 @@ class Node:
 
     def remove(self) -> None:
         """End every process of the node, then remove all that is left of it."""
-        self._end_processes()
-        cgroups.remove()
-        _remove_link()
+        self._clear_ruins()
         if (self.settings.state / "node").exists():
             shutil.rmtree(self.settings.state / "node")
 
@@ -89,8 +87,9 @@ class Node:
             target.chmod(0o755)
 
     def _clear_ruins(self) -> None:
-        # Half a node, of a command that was killed: without its first process nothing of it is of use.
+        # Of a node that was killed: the kubelet would look long for the containers of control groups left behind.
         self._end_processes()
+        cgroups.remove()
         _remove_link()
 
     def _end_processes(self) -> None:
