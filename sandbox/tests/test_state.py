@@ -38,9 +38,9 @@ def test_a_sandbox_of_another_provider_is_not_touched(state: State) -> None:
 @pytest.mark.requirement("SANDBOX-003")
 def test_what_was_reached_is_known_to_the_next_command(state: State) -> None:
     state.claim("source")
-    state.reach("initialised")
+    state.initialised("0a1b2c")
     state.claim("source")
-    assert State(state.folder, state.lock).reached("initialised")
+    assert State(state.folder, state.lock).initialised_with() == "0a1b2c"
     state.remove()
-    assert not state.reached("initialised")
+    assert state.initialised_with() == ""
     assert state.owner() is None

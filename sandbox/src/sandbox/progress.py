@@ -1,5 +1,6 @@
 """Steps with elapsed time: a live line on a terminal, a line now and then elsewhere."""
 
+import shutil
 import sys
 import threading
 import time
@@ -67,8 +68,9 @@ class Progress:
 
     def _print(self, line: str, *, passing: bool = False) -> None:
         if self._live:
-            # Back to the first column and clear: the next line replaces one that only passes by.
-            self._stream.write(f"\r\x1b[K{line}" if passing else f"\r\x1b[K{line}\n")
+            # Back to the first column and clear: the next line replaces one that only passes by, if it fits in one.
+            fitting = line[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(f"\r\x1b[K{fitting}" if passing else f"\r\x1b[K{line}\n")
         else:
             self._stream.write(f"{line}\n")
         self._stream.flush()

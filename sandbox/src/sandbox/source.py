@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from sandbox import images, kubeadm
+from sandbox import images, kubeadm, node_files
 from sandbox.binaries import BINARIES
-from sandbox.cache import Cache
+from sandbox.cache import Cache, digest_of
 from sandbox.checks import Finding, machine
 from sandbox.debian import IMAGE_PACKAGES, NODE_PACKAGES, Debian
 from sandbox.go_build import GoBuilder
@@ -59,7 +59,7 @@ class SourceProvider:
         self._push(progress, images.control_plane(programs, base))
         self._push(progress, images.addons(programs, base))
         self._push(progress, images.argo_cd(programs, base, self.manifests().argo_cd_module()))
-        self._initialise(progress)
+        self._initialise(progress, root)
         self._add(progress)
         return self.kubectl()
 
@@ -132,15 +132,23 @@ class SourceProvider:
             return root, debian.archive("image", IMAGE_PACKAGES, step)
 
     def _start_node(self, progress: Progress, root: Path, programs: Mapping[str, Path]) -> None:
-        initialised = self._state.reached("initialised")
-        if self._node.pid and initialised:
+        before = self._state.initialised_with()
+        if before not in {"", self._made_of(root)}:
+            changed = "This checkout's sandbox is another one than the one that runs."
+            raise Problem(changed, "make cluster-down cluster")
+        if self._node.pid and before:
             return
         with progress.step("node starts"):
-            if not initialised:
+            if not before:
                 # Half a control plane cannot be continued, and a new node costs a second.
                 self._node.remove()
             self._node.start(root, [programs[name] for name in _NODE_PROGRAMS])
             self._await_registry()
+
+    def _made_of(self, root: Path) -> str:
+        """Return the digest of everything that a running node and control plane do not take over."""
+        programs = [self._programs[name].name for name in _NODE_PROGRAMS]
+        return digest_of([root.name, *programs, kubeadm.configuration(), *node_files.contents().values()])
 
     def _await_registry(self) -> None:
         deadline = time.monotonic() + _REGISTRY_S
@@ -157,13 +165,13 @@ class SourceProvider:
                     architecture = _ARCHITECTURES[platform.machine()]
                     self._registry.push(image, self._settings.cache / "scratch", architecture=architecture)
 
-    def _initialise(self, progress: Progress) -> None:
-        if not self._state.reached("initialised"):
+    def _initialise(self, progress: Progress, root: Path) -> None:
+        if not self._state.initialised_with():
             with progress.step("kubeadm initialises the control plane"):
                 kubeadm.initialise(self._node)
             self._settings.kubeconfig.touch(mode=0o600)
             self._settings.kubeconfig.write_text(kubeadm.credentials(self._node))
-            self._state.reach("initialised")
+            self._state.initialised(self._made_of(root))
 
     def _add(self, progress: Progress) -> None:
         kubectl, manifests = self.kubectl(), self.manifests()

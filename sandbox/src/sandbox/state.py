@@ -59,13 +59,14 @@ class State:
             return None
         return Owner(told["checkout"], told["provider"])
 
-    def reached(self, milestone: str) -> bool:
-        """Say whether an earlier command came this far."""
-        return (self.folder / f"reached-{milestone}").exists()
+    def initialised_with(self) -> str:
+        """Return the digest of what the control plane was initialised with; empty before that."""
+        marker = self.folder / "initialised"
+        return marker.read_text() if marker.exists() else ""
 
-    def reach(self, milestone: str) -> None:
-        """Remember that this was done."""
-        (self.folder / f"reached-{milestone}").touch()
+    def initialised(self, digest: str) -> None:
+        """Remember that the control plane was initialised, and with what."""
+        (self.folder / "initialised").write_text(digest)
 
     def remove(self) -> None:
         """Remove the folder."""
