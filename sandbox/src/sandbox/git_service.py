@@ -99,6 +99,8 @@ def port_is_free(port: int) -> bool:
     """Say whether the git server could listen, even before its address exists."""
     with socket.socket() as probe:
         probe.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
+        # Connections of a server that just ended linger; they keep nobody from listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST_IP, port))
         except OSError:
