@@ -44,7 +44,7 @@ def test_service_yaml_is_complete(service: str) -> None:
     declared = declaration(service)
     assert set(declared) == KEYS
     assert declared["name"] == service
-    assert all(set(port) == {"name", "port", "protocol"} for port in declared["ports"])
+    assert all(set(port) == {"name", "port", "protocol", "from"} for port in declared["ports"])
 
 
 @pytest.mark.parametrize("spec", SERVICES, ids=NAMES)
