@@ -80,15 +80,26 @@ def _is_recorded(models: Path, model: str, digest: str) -> bool:
 
 
 def _released_alike(environments: Sequence[Environment]) -> Iterator[Finding]:
-    """A fresh fork has released nothing anywhere; from the first release on, unreleased is a mistake. Local is apart."""
-    tracked = [each for each in environments if each.facts.revision == "main"]
-    files = [each.release(service) for each in tracked for service in each.apps if each.release(service).is_file()]
-    unreleased = [path for path in files if f"newTag: {_UNRELEASED}" in path.read_text()]
-    if unreleased and len(unreleased) < len(files):
-        for path in unreleased:
-            where = "/".join(path.parts[-6:])
-            says = "is unreleased while others are released: promote the first release everywhere it is asked for"
-            yield Finding(where, "releases-stand-alone", says)
+    """A fresh fork has released nothing; the first release of an image writes every environment that tracks main."""
+    digests: dict[str, dict[str, bool]] = {}
+    for environment in environments:
+        if environment.facts.revision == "main":
+            for service in environment.apps:
+                for image in _images(environment.release(service)):
+                    where = f"clusters/{environment.name}/apps/{service}/release/kustomization.yaml"
+                    digests.setdefault(image["name"], {})[where] = "digest" in image
+    for name, released in digests.items():
+        if any(released.values()):
+            for where in (where for where, has_digest in released.items() if not has_digest):
+                says = (
+                    f"{name} is unreleased here and has a digest elsewhere: the first release writes every environment"
+                )
+                yield Finding(where, "releases-stand-alone", says)
+
+
+def _images(release: Path) -> list[Mapping[str, str]]:
+    content = yaml.safe_load(release.read_text()) if release.is_file() else {}
+    return list(content.get("images", []))
 
 
 def selectors_agree(environments: Sequence[Environment]) -> Iterator[Finding]:
