@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from delivery.manifests import SERVERS, Manifest, of_kind
+from delivery.programs import Toolbox
 from delivery.rendering import Renderer
 from local_stack.settings import ROOT
 
@@ -25,6 +26,15 @@ def test_a_component_says_what_it_does_and_names_a_mistake_that_is_refused(compo
 
 def everything(renderer: Renderer, name: str) -> list[Manifest]:
     return renderer.composed(BASES, [PLATFORM / name])
+
+
+@pytest.mark.requirement("MANIFESTS-010")
+def test_our_patches_of_argo_cd_fit_the_manifests_that_upstream_ships(renderer: Renderer, toolbox: Toolbox) -> None:
+    upstream = toolbox.module("github.com/argoproj/argo-cd/v3@v3.5.3") / "manifests" / "cluster-install"
+    objects = renderer.composed([upstream], [ROOT / "platform" / "addons" / "argocd"])
+    (settings,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "argocd-cm"]
+    customized = {name.rpartition("_")[2] for name in settings.at("data") if ".health." in name}
+    assert customized == {"Application", "ApplicationSet"}
 
 
 @pytest.mark.requirement("MANIFESTS-007")

@@ -81,6 +81,14 @@ def records_fit_their_volume(app: App) -> Said:
                 yield workload, f"{variable} is {limit}, more than {_VOLUME_SHARE:.0%} of the volume of {size}"
 
 
+def records_outlive_the_service(app: App) -> Said:
+    """Deleting or scaling a StatefulSet leaves its volumes."""
+    for workload in of_kind(app.objects, "StatefulSet"):
+        policy = workload.at("spec", "persistentVolumeClaimRetentionPolicy", default={})
+        if policy != {"whenDeleted": "Retain", "whenScaled": "Retain"}:
+            yield workload, "retain its volumes: persistentVolumeClaimRetentionPolicy, whenDeleted and whenScaled"
+
+
 def nothing_secret(app: App) -> Said:
     """Nothing that must stay secret is in git."""
     for secret in of_kind(app.objects, "Secret"):
@@ -97,4 +105,11 @@ def _settings_of(app: App) -> Manifest:
     return next(iter([*settings_configmaps(app), *app.objects]))
 
 
-SETTINGS = (settings_exist, settings_are_used, settings_are_valid, records_fit_their_volume, nothing_secret)
+SETTINGS = (
+    settings_exist,
+    settings_are_used,
+    settings_are_valid,
+    records_fit_their_volume,
+    records_outlive_the_service,
+    nothing_secret,
+)
