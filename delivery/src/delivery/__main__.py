@@ -17,9 +17,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m delivery", description=__doc__)
     parser.add_argument("command", choices=["check"])
     parser.add_argument("folder", nargs="?", type=Path, default=_ROOT, help="the checkout; default: this one")
-    arguments = parser.parse_args()
+    folder = parser.parse_args().folder.resolve()
+    # The settings that a checkout's manifests must agree with are its own.
+    sys.path[:0] = [str(source) for source in folder.glob("services/*/src")]
     try:
-        findings = check(arguments.folder.resolve(), Toolbox())
+        findings = check(folder, Toolbox())
     except CannotCheck as error:
         print(error, file=sys.stderr)
         return _CANNOT

@@ -30,8 +30,11 @@ def check(root: Path, toolbox: Toolbox) -> list[Finding]:
             environments.append(render_environment(folder, renderer))
         except DoesNotRender as error:
             findings.append(Finding(f"clusters/{folder.name}", "renders", str(error)))
-    findings.extend(invalid({f"clusters/{each.name}": each.objects for each in environments}, toolbox))
+    malformed = set(invalid({f"clusters/{each.name}": each.objects for each in environments}, toolbox))
+    findings.extend(malformed)
     for environment in environments:
+        if any(each.where.startswith(f"clusters/{environment.name}:") for each in malformed):
+            continue  # rules expect objects that the API server would take
         findings.extend(each for app in environment.apps.values() for each in judge_app(app, services))
         findings.extend(judge_environment(environment, services))
     findings.extend(every_service_is_everywhere(environments, services))

@@ -25,7 +25,6 @@ class Facts:
     registry: str
     availability: str
     door: str
-    promotes_from: str
 
     @classmethod
     def read(cls, folder: Path) -> "Facts":
@@ -33,7 +32,7 @@ class Facts:
         data = yaml.safe_load((folder / "cluster.yaml").read_text())["data"]
         origin = folder.parents[2] / "platform" / "origin" / "patch-origin.yaml"
         known = {**yaml.safe_load(origin.read_text())["data"], **data}
-        return cls(**{name: known.get(name.replace("_", "-"), "") for name in cls.__slots__})
+        return cls(**{name: known.get(name, "") for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True)

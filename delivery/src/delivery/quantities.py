@@ -16,9 +16,13 @@ _FACTORS = {
 }
 
 
+class NotAQuantity(ValueError):
+    """No number of CPUs or bytes that Kubernetes understands."""
+
+
 def quantity(text: object) -> float:
     """Return a quantity such as 250m or 1536Mi as a number of CPUs or bytes."""
     match = re.fullmatch(r"([0-9.]+)(m|[kMGT]i?|Ki)?", str(text))
     if not match:
-        raise ValueError(f"{text!r} is not a quantity")
+        raise NotAQuantity(f"{text!r} is no quantity: write one such as 250m or 1536Mi")
     return float(match[1]) * _FACTORS[match[2] or ""]

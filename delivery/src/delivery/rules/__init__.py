@@ -6,6 +6,7 @@ from delivery.declarations import Declaration
 from delivery.environments import App, Environment
 from delivery.findings import Finding
 from delivery.manifests import Manifest
+from delivery.quantities import NotAQuantity
 from delivery.rules.argocd import ARGOCD, waves_follow_the_calls
 from delivery.rules.namespaces import NAMESPACES
 from delivery.rules.network import NETWORK, edges_are_declared
@@ -41,4 +42,8 @@ def judge_environment(environment: Environment, services: Services) -> list[Find
 
 def _findings(where: str, rule: Callable[..., Said], said: Said) -> Iterator[Finding]:
     name = rule.__name__.replace("_", "-")
-    return (Finding(f"{where}: {manifest}", name, says) for manifest, says in said)
+    try:
+        for manifest, says in said:
+            yield Finding(f"{where}: {manifest}", name, says)
+    except NotAQuantity as error:  # the schemas take any text
+        yield Finding(where, name, str(error))

@@ -85,7 +85,8 @@ def waves_follow_the_calls(environment: Environment, services: Mapping[str, Decl
     where = environment.argocd[0]
     order: dict[str, int] = {}
     for name in environment.apps:
-        app = yaml.safe_load((environment.folder / "apps" / name / "app.yaml").read_text())
+        path = environment.folder / "apps" / name / "app.yaml"
+        app = yaml.safe_load(path.read_text()) if path.is_file() else {}
         if app.get("name") != name:
             yield where, f"apps/{name}/app.yaml is named {app.get('name')!r}"
         if app.get("wave") not in waves:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from delivery.environments import Environment
-from delivery.manifests import SERVERS, Manifest, of_kind
+from delivery.manifests import SERVERS, Manifest, dig, of_kind
 from delivery.quantities import quantity
 
 Said = Iterator[tuple[Manifest, str]]
@@ -13,6 +13,7 @@ _NAMESPACED = ("ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBind
 _REQUIRED = ("Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBinding")
 _GUARD = "argocd.argoproj.io/sync-options"
 _SURGE = 1
+_STORAGE = ("spec", "resources", "requests", "storage")
 
 
 def surroundings_are_complete(environment: Environment) -> Said:
@@ -73,9 +74,9 @@ def quota_fits_the_services(environment: Environment) -> Said:
             for container in workload.containers:
                 for name in ("requests.cpu", "requests.memory", "limits.memory"):
                     side, resource = name.split(".")
-                    needed[name] += pods * quantity(container["resources"][side][resource])
+                    needed[name] += pods * quantity(dig(container, "resources", side, resource, default=0))
             for claim in workload.at("spec", "volumeClaimTemplates", default=[]):
-                needed["requests.storage"] += quantity(claim["spec"]["resources"]["requests"]["storage"])
+                needed["requests.storage"] += quantity(dig(claim, *_STORAGE, default=0))
     for quota in of_kind(environment.namespaces, "ResourceQuota"):
         for name, amount in needed.items():
             hard = quota.at("spec", "hard", default={}).get(name)
@@ -90,12 +91,12 @@ def limits_admit_the_services(environment: Environment) -> Said:
         for app in environment.apps.values():
             for workload in of_kind(app.objects, *SERVERS):
                 for container in workload.containers:
-                    for name, limit in container["resources"]["limits"].items():
+                    for name, limit in dig(container, "resources", "limits", default={}).items():
                         highest = most.get("Container", {}).get(name)
                         if highest is not None and quantity(limit) > quantity(highest):
                             yield workload, f"its limit of {limit} {name} is over the {highest} of {limits}"
                 for claim in workload.at("spec", "volumeClaimTemplates", default=[]):
-                    size = claim["spec"]["resources"]["requests"]["storage"]
+                    size = dig(claim, *_STORAGE, default=0)
                     highest = most.get("PersistentVolumeClaim", {}).get("storage")
                     if highest is not None and quantity(size) > quantity(highest):
                         yield workload, f"its volume of {size} is over the {highest} of {limits}"

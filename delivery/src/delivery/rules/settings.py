@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from delivery.declarations import Declaration
 from delivery.environments import App
-from delivery.manifests import Manifest, of_kind
+from delivery.manifests import Manifest, dig, of_kind
 from delivery.quantities import quantity
 from delivery.rules.effective import effective_settings, own_containers, settings_configmaps, variables
 
@@ -75,7 +75,7 @@ def records_fit_their_volume(app: App) -> Said:
     limit = getattr(effective_settings(app), "max_bytes", None)
     for workload in of_kind(app.objects, "StatefulSet"):
         for claim in workload.at("spec", "volumeClaimTemplates", default=[]):
-            size = claim["spec"]["resources"]["requests"]["storage"]
+            size = dig(claim, "spec", "resources", "requests", "storage", default=0)
             if limit is not None and limit > quantity(size) * _VOLUME_SHARE:
                 variable = f"{app.service.prefix}MAX_BYTES"
                 yield workload, f"{variable} is {limit}, more than {_VOLUME_SHARE:.0%} of the volume of {size}"
