@@ -54,6 +54,13 @@ def test_the_declared_ports_are_those_of_the_laptop(spec: Any) -> None:
 
 
 @pytest.mark.parametrize("service", NAMES)
+def test_callers_are_those_that_some_port_is_open_to(service: str) -> None:
+    """kubelet and localhost are no callers: the one probes, the other is the process itself."""
+    open_to = {peer for port in declaration(service)["ports"] for peer in port["from"]}
+    assert open_to - {"kubelet", "localhost"} == set(declaration(service)["called_by"])
+
+
+@pytest.mark.parametrize("service", NAMES)
 def test_the_image_sets_what_is_a_setting_and_exposes_what_is_a_port(service: str) -> None:
     dockerfile = (ROOT / "services" / service / "Dockerfile").read_text()
     variables = set(re.findall(rf"\b{service.upper()}_[A-Z_]+(?==)", dockerfile))

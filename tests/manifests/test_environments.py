@@ -95,10 +95,5 @@ def test_a_changed_setting_is_a_new_configmap_and_so_a_rollout(checkout: Path, r
     assert before.isdisjoint(each.name for each in of_kind(renderer.objects(app), "ConfigMap"))
 
 
-def test_the_laptop_and_the_environments_serve_the_same_model(environments: Mapping[str, Environment]) -> None:
-    pin = (ROOT / "local_stack" / "release.env").read_text().partition("INFERENCE_PINS=")[2].strip()
-    assert settings(environments, "inference", "pins") == [pin] * len(NAMES)
-
-
 def test_every_deployed_service_declares_itself(services: Mapping[str, Declaration]) -> None:
     assert sorted(services) == ["gateway", "inference", "monitoring", "preprocessing"]
