@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests sandbox
+MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests sandbox delivery
 SERVICES := gateway preprocessing inference monitoring
 
 ##@ Run
@@ -26,7 +26,7 @@ logs: $(VENV)/.serve ## Follow the logs of all services
 test: setup ## Every test that needs neither root nor a cluster
 	@tools/test
 
-check: setup ## Format, lint, types, protos, workflows, spelling
+check: setup ## Format, lint, types, protos, manifests, workflows, spelling
 	@tools/check
 
 format: setup ## Rewrite the sources in the house format

@@ -7,19 +7,23 @@ from threading import Thread
 
 import pytest
 from loadtests.bench.accounting import (
+    Memory,
     cpu_seconds,
     finished_children_seconds,
     machine_busy_seconds,
     memory,
     tree,
 )
-from loadtests.bench.contenders import Contender, WrongAnswer, verify
+from loadtests.bench.contenders import Contender, WrongAnswer, contenders, verify
 from loadtests.bench.generator import Call, GeneratorFailed, Load, Outcome, parse
 from loadtests.bench.measuring import Sample, percentile, spread
 from loadtests.bench.overload import judged
 from loadtests.bench.results import table
-from loadtests.bench.targets import ratios
+from loadtests.bench.servers import PEER_ENVIRONMENTS, Servers
+from loadtests.bench.targets import ratios, verdicts
 from loadtests.traffic import DIGITS, picture, row
+from local_stack.ports import free_ports
+from local_stack.stack import Stack
 
 from loadtests import payloads
 
@@ -145,6 +149,18 @@ def test_answers_agree_but_for_rounding() -> None:
 
 def test_ratios_pair_the_rounds() -> None:
     assert ratios([10.0, 40.0, 30.0], [10.0, 20.0, 10.0]) == (2.0, 1.0, 3.0)
+
+
+@pytest.mark.requirement("LOAD-008")
+def test_every_target_against_kserve_is_judged_as_it_starts_and_tuned(tmp_path: Path) -> None:
+    ports = {name: {"http": 1, "grpc": 2} for name in PEER_ENVIRONMENTS}
+    servers = Servers(Stack(tmp_path, ports=free_ports(), environment={}), ports, groups={})
+    costs = {each.name: 90.0 if "Fairlead" in each.name else 100.0 for each in contenders(servers)}
+    costs |= {name: 200.0 for name in costs if "as it starts" in name}
+    samples = {name: [Sample(1e6 / cost, 1, 1, {"all": cost}, 0)] for name, cost in costs.items()}
+    judged = [each for each in verdicts(samples, samples, Memory(1, 1), {}) if "KServe" in each.figure]
+    assert len(judged) == 10
+    assert [each.met for each in judged] == ["as it starts" in each.figure for each in judged]
 
 
 def test_percentile_and_spread() -> None:

@@ -1,6 +1,4 @@
-"""KServe's custom predictor with the model in its own process: kserve_predictor.py MODEL HTTP_PORT GRPC_PORT."""
-
-import sys
+"""KServe's custom predictor, the model in its own process: kserve_predictor.py --model_name NAME --model_path GRAPH."""
 
 import onnxruntime
 from kserve import InferOutput, InferRequest, InferResponse, Model
@@ -12,8 +10,8 @@ _OUTPUTS = (("label", "INT64"), ("probabilities", "FP32"))
 class Digits(Model):  # type: ignore[misc]
     """Runs the ONNX graph on one thread, as Triton does here."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("digits")
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -34,4 +32,4 @@ class Digits(Model):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    serve(Digits(sys.argv[1]), http_port=int(sys.argv[2]), grpc_port=int(sys.argv[3]))
+    serve(lambda arguments: Digits(arguments.model_name, arguments.model_path))

@@ -1,24 +1,35 @@
-"""How an expert starts KServe's ModelServer: uvloop for both protocols, one worker, no line per request."""
+"""How the KServe peers start: with KServe's own flags, as its documentation says, or --tuned, as an expert would."""
 
+import argparse
 import asyncio
 import logging
+from collections.abc import Callable
 
 import uvloop
-from kserve import Model, ModelServer
+from kserve import Model, ModelServer, model_server
 from kserve.logging import KSERVE_LOGGER_NAME, KSERVE_TRACE_LOGGER_NAME
-from kserve.predictor_config import PredictorConfig
 
 _QUIET = (KSERVE_LOGGER_NAME, KSERVE_TRACE_LOGGER_NAME, "uvicorn.access", "uvicorn.error")
 
 
-def serve(model: Model, *, http_port: int, grpc_port: int, predictor: PredictorConfig | None = None) -> None:
-    """Serve one model until told to stop."""
-    # KServe runs REST and gRPC in one loop that it takes from the policy, after asking for the current one.
+def serve(build: Callable[[argparse.Namespace], Model]) -> None:
+    """Serve the model that `build` makes of the command line, until told to stop."""
+    parser = argparse.ArgumentParser(parents=[model_server.parser])
+    parser.add_argument("--model_path", help="the ONNX graph, where the model is in this process")
+    parser.add_argument("--tuned", action="store_true", help="uvloop for both protocols, no line per request")
+    arguments = parser.parse_args()
+    if arguments.tuned:
+        _serve_tuned(build(arguments))
+    else:
+        ModelServer().start([build(arguments)])
+
+
+def _serve_tuned(model: Model) -> None:
+    # KServe runs REST and gRPC in one loop that it takes from the policy, after asking for the current one:
+    # that of plain asyncio, whatever --event-loop says.
     uvloop.install()
     asyncio.set_event_loop(uvloop.new_event_loop())
-    server = ModelServer(
-        http_port=http_port, grpc_port=grpc_port, workers=1, enable_latency_logging=False, predictor_config=predictor
-    )
+    server = ModelServer(enable_latency_logging=False)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     server.start([model])

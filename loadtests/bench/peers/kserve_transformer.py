@@ -1,10 +1,10 @@
-"""KServe's transformer in front of Triton: kserve_transformer.py TRITON_GRPC_ADDRESS HTTP_PORT GRPC_PORT."""
+"""KServe's transformer in front of Triton: kserve_transformer.py --model_name NAME --predictor_host TRITON.
 
-import sys
+With --predictor_protocol grpc-v2: the default, v1, is not spoken by Triton.
+"""
 
 from digits_picture import row_of
 from kserve import InferInput, InferRequest, InferResponse, Model
-from kserve.predictor_config import PredictorConfig
 from kserve_process import serve
 
 
@@ -14,8 +14,8 @@ class DigitsPicture(Model):  # type: ignore[misc]
     The picture is the whole body over REST, which KServe hands on as it is, and one BYTES element over gRPC.
     """
 
-    def __init__(self) -> None:
-        super().__init__("digits")
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self.ready = True
 
     async def preprocess(self, payload: bytes | InferRequest, headers: dict[str, str] | None = None) -> InferRequest:
@@ -24,7 +24,7 @@ class DigitsPicture(Model):  # type: ignore[misc]
         row = row_of(payload if isinstance(payload, bytes) else payload.inputs[0].as_numpy().item())
         pixels = InferInput("pixels", list(row.shape), "FP32")
         pixels.set_data_from_numpy(row)
-        return InferRequest("digits", [pixels])
+        return InferRequest(self.name, [pixels])
 
     async def postprocess(
         self, result: InferResponse, headers: dict[str, str] | None = None, response_headers: object = None
@@ -35,5 +35,4 @@ class DigitsPicture(Model):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    predictor = PredictorConfig(predictor_host=sys.argv[1], predictor_protocol="grpc-v2")
-    serve(DigitsPicture(), http_port=int(sys.argv[2]), grpc_port=int(sys.argv[3]), predictor=predictor)
+    serve(lambda arguments: DigitsPicture(arguments.model_name))

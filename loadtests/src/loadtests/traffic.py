@@ -27,7 +27,7 @@ _SEVEN = """
 
 @cache
 def picture(digit: str = "7") -> bytes:
-    """Return a PNG as the drawing page makes it: 280 x 280, dark on light."""
+    """Return a PNG like the drawing page's: 280 x 280, dark on light; one grey channel, where a canvas sends four."""
     image = Image.new("L", (_SIDE, _SIDE), _PAPER)
     font = ImageFont.load_default(size=_FONT_SIZE)
     centre = (_SIDE / 2, _SIDE / 2)

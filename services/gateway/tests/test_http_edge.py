@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx2
 import pytest
-from gateway.http_edge import HttpEdge, read_body
+from gateway.http_edge import HttpEdge
+from gateway.http_request import HttpRequest, read_body
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
 from local_stack.eventually import eventually_async
@@ -17,7 +18,6 @@ from service_runtime.deadlines import Deadline
 from service_runtime.http_server import HttpServer
 from service_runtime.readiness import Readiness
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -30,8 +30,29 @@ async def answered(request: Awaitable[httpx2.Response], status: int) -> httpx2.R
     return answer if answer.status_code == status else None
 
 
-async def size(request: Request, deadline: Deadline) -> Response:
-    return Response(str(len(await read_body(request, limit=1000, deadline=deadline))))
+async def size(request: HttpRequest, deadline: Deadline) -> Response:
+    return Response(str(len(read_body(request, limit=1000, deadline=deadline))))
+
+
+class Work:
+    """A handler that ends only when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def endless(self, _request: HttpRequest, _deadline: Deadline) -> Response:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+        raise AssertionError
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
 
 
 @pytest.fixture
@@ -40,10 +61,15 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-async def server(registry: CollectorRegistry) -> AsyncIterator[HttpServer]:
+async def server(registry: CollectorRegistry, work: Work) -> AsyncIterator[HttpServer]:
     settings = Settings(max_body_bytes=1000, max_buffered_bytes=1500)
     edge = HttpEdge(settings, AdmissionGate(4, 4), Readiness(), RequestMetrics(registry))
-    app = Starlette(routes=[Route("/size", edge.endpoint(size, route="/size"), methods=["POST"])])
+    app = Starlette(
+        routes=[
+            Route("/size", edge.endpoint(size, route="/size"), methods=["POST"]),
+            Route("/endless", edge.endpoint(work.endless, route="/endless"), methods=["GET", "POST"]),
+        ]
+    )
     async with HttpServer(app, host="127.0.0.1", port=0, grace=1) as running:
         yield running
 
@@ -88,12 +114,22 @@ async def test_who_leaves_in_the_middle_of_a_body_is_counted_as_cancelled(
         leaving.write(HEAD + b"half")
         await leaving.drain()
 
-    async def counted() -> set[str]:
-        return {
-            sample.labels["code"]
-            for metric in registry.collect()
-            for sample in metric.samples
-            if "code" in sample.labels
-        }
+    assert await eventually_async(lambda: counted(registry)) == {"CANCELLED"}
 
-    assert await eventually_async(counted) == {"CANCELLED"}
+
+@pytest.mark.requirement("GATEWAY-004")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_hangs_up_has_the_work_cancelled(
+    method: str, connect: Connect, work: Work, registry: CollectorRegistry
+) -> None:
+    async with connect() as leaving:
+        leaving.write(f"{method} /endless HTTP/1.1\r\nhost: edge\r\ncontent-length: 4\r\n\r\nbody".encode())
+        await asyncio.wait_for(work.begun.wait(), 5)
+    await asyncio.wait_for(work.cancelled.wait(), 5)
+    assert await eventually_async(lambda: counted(registry)) == {"CANCELLED"}
+
+
+async def counted(registry: CollectorRegistry) -> set[str]:
+    return {
+        sample.labels["code"] for metric in registry.collect() for sample in metric.samples if "code" in sample.labels
+    }

@@ -7,13 +7,12 @@ import httpx2
 import pytest
 from gateway.openapi.document import openapi_routes
 from gateway.page.http_api import page_routes
-from service_runtime.problems import problem_handlers
-from starlette.applications import Starlette
+from service_runtime.routed_app import RoutedApp
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx2.AsyncClient]:
-    app = Starlette(routes=[*page_routes(), *openapi_routes()], exception_handlers=problem_handlers(hint=""))
+    app = RoutedApp([*page_routes(), *openapi_routes()], hint="")
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://gateway") as client:
         yield client
 

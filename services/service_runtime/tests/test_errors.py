@@ -24,9 +24,8 @@ from service_runtime.errors import (
     http_status,
 )
 from service_runtime.grpc_server import GrpcServer
-from service_runtime.problems import handle_error
 from service_runtime.process import Process
-from starlette.applications import Starlette
+from service_runtime.routed_app import RoutedApp
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -88,7 +87,7 @@ async def over_http() -> AsyncIterator[Raise]:
     async def endpoint(_request: Request) -> Any:
         raise pending.pop()
 
-    app = Starlette(routes=[Route("/thing", endpoint)], exception_handlers={Exception: handle_error})
+    app = RoutedApp([Route("/thing", endpoint)], hint="")
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
 

@@ -35,7 +35,6 @@ _OIP_RPC = "/inference.GRPCInferenceService/ModelInfer"
 _NATIVE_RPC = "/fairlead.gateway.v1.PredictionService/Predict"
 _INFER = f"/v2/models/{MODEL}/infer"
 _PREDICT = f"/v1/models/{MODEL}:predict"
-_PEERS = ("kserve-predictor", "kserve-transformer", "fastapi")
 _TIMEOUT_SECONDS = 10
 _OK = 200
 _FRAME_BYTES = 5
@@ -66,27 +65,47 @@ class Contender:
 
 def contenders(servers: Servers) -> list[Contender]:
     """Return all contenders; the first of each job gives the answer that the others must agree with."""
-    stack, peers = servers.stack, servers.ports
-    ours = (*FAIRLEAD, "triton")
-    transformed, plain = ("kserve-transformer", "triton"), ("fastapi", "triton")
-    tensor, image = grpc_tensor(row()), (picture(), {"content-type": "image/png"})
-    as_json, as_binary = json_tensor(row()), binary_tensor(row())
-    gateway, predictor, transformer, app = stack.http_url, *(_url(peers[name]) for name in _PEERS)
-    predictor_grpc, transformer_grpc = (_address(peers[name]) for name in _PEERS[:2])
+    return [*_tensor_jobs(servers), *_picture_jobs(servers)]
+
+
+def _tensor_jobs(servers: Servers) -> list[Contender]:
+    stack, ours = servers.stack, (*FAIRLEAD, "triton")
+    as_grpc, as_json, as_binary = grpc_tensor(row()), json_tensor(row()), binary_tensor(row())
+    default, tuned, plain = ("kserve-predictor",), ("kserve-predictor-tuned",), ("fastapi", "triton")
+    at_default, at_tuned, at_app = (servers.ports[group[0]] for group in (default, tuned, plain))
+    gateway, predictor = stack.http_url + _INFER, _url(at_tuned) + _INFER
     return [
-        _oip("Triton direct, gRPC raw", "tensor", ("triton",), stack.triton_grpc_address, tensor),
-        _oip("Fairlead, OIP gRPC raw", "tensor", ours, stack.grpc_address, tensor),
-        _http("Fairlead, OIP REST binary", "tensor", ours, gateway + _INFER, as_binary, oip_answer),
-        _http("Fairlead, OIP REST JSON", "tensor", ours, gateway + _INFER, as_json, oip_answer),
-        _oip("KServe predictor, gRPC raw", "tensor", _PEERS[:1], predictor_grpc, tensor),
-        _http("KServe predictor, REST binary", "tensor", _PEERS[:1], predictor + _INFER, as_binary, oip_answer),
-        _http("KServe predictor, REST JSON", "tensor", _PEERS[:1], predictor + _INFER, as_json, oip_answer),
-        _http("FastAPI + Triton, JSON", "tensor", plain, f"{app}/infer", plain_tensor(row()), plain_answer),
-        _http("Fairlead, native REST", "picture", ours, gateway + _PREDICT, image, native_answer),
+        _oip("Triton direct, gRPC raw", "tensor", ("triton",), stack.triton_grpc_address, as_grpc),
+        _oip("Fairlead, OIP gRPC raw", "tensor", ours, stack.grpc_address, as_grpc),
+        _http("Fairlead, OIP REST binary", "tensor", ours, gateway, as_binary, oip_answer),
+        _http("Fairlead, OIP REST JSON", "tensor", ours, gateway, as_json, oip_answer),
+        _oip("KServe predictor as it starts, gRPC raw", "tensor", default, _address(at_default), as_grpc),
+        _oip("KServe predictor tuned, gRPC raw", "tensor", tuned, _address(at_tuned), as_grpc),
+        _http("KServe predictor tuned, REST binary", "tensor", tuned, predictor, as_binary, oip_answer),
+        _http("KServe predictor tuned, REST JSON", "tensor", tuned, predictor, as_json, oip_answer),
+        _http("FastAPI + Triton, JSON", "tensor", plain, f"{_url(at_app)}/infer", plain_tensor(row()), plain_answer),
+    ]
+
+
+def _picture_jobs(servers: Servers) -> list[Contender]:
+    stack, ours, plain = servers.stack, (*FAIRLEAD, "triton"), ("fastapi", "triton")
+    image = (picture(), {"content-type": "image/png"})
+    app = _url(servers.ports["fastapi"])
+    return [
+        _http("Fairlead, native REST", "picture", ours, stack.http_url + _PREDICT, image, native_answer),
         _native_grpc("Fairlead, native gRPC", ours, stack.grpc_address),
-        _http("KServe transformer + Triton, REST", "picture", transformed, transformer + _PREDICT, image, oip_answer),
-        _oip("KServe transformer + Triton, gRPC", "picture", transformed, transformer_grpc, grpc_picture(picture())),
+        *_transformer_jobs(servers, "kserve-transformer", "as it starts"),
+        *_transformer_jobs(servers, "kserve-transformer-tuned", "tuned"),
         _http("FastAPI + Triton, REST", "picture", plain, f"{app}/predict", image, plain_answer),
+    ]
+
+
+def _transformer_jobs(servers: Servers, group: str, how: str) -> list[Contender]:
+    ports, both, image = servers.ports[group], (group, "triton"), (picture(), {"content-type": "image/png"})
+    name = f"KServe transformer + Triton {how}"
+    return [
+        _http(f"{name}, REST", "picture", both, _url(ports) + _PREDICT, image, oip_answer),
+        _oip(f"{name}, gRPC", "picture", both, _address(ports), grpc_picture(picture())),
     ]
 
 

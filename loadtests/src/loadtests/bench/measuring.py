@@ -54,8 +54,7 @@ def rounds(
     samples: dict[str, list[Sample]] = {each.name: [] for each in contenders}
     for number in range(count):
         for contender in contenders if number % 2 == 0 else reversed(contenders):
-            wait_until_quiet()
-            sample = _measured(
+            sample = _quietest(
                 contender, servers, sizes[contender.name], callers=callers, requests=requests[contender.name]
             )
             samples[contender.name].append(sample)
@@ -131,7 +130,7 @@ def _what_was_wrong(contender: Contender, load: Load, requests: int, size: int) 
 
 def _progress(number: int, contender: Contender, sample: Sample) -> str:
     return (
-        f"  round {number + 1}  {contender.name:<42} {sample.requests_per_second:7.0f} req/s  "
+        f"  round {number + 1}  {contender.name:<46} {sample.requests_per_second:7.0f} req/s  "
         f"p50 {sample.p50_ms:6.2f} ms  p99 {sample.p99_ms:6.2f} ms  {sample.total_cpu_us:6.0f} us CPU  "
         f"others {sample.foreign_share:4.0%}"
     )

@@ -26,9 +26,14 @@ _CACHE = Path.home() / ".cache" / "fairlead"
 _START_SECONDS = 600.0
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 10.0
-
-
-_PEER_ENVIRONMENTS = {"kserve-predictor": "kserve", "kserve-transformer": "kserve", "fastapi": "fastapi"}
+_TUNED = "-tuned"
+PEER_ENVIRONMENTS = {
+    "kserve-predictor": "kserve",
+    "kserve-predictor-tuned": "kserve",
+    "kserve-transformer": "kserve",
+    "kserve-transformer-tuned": "kserve",
+    "fastapi": "fastapi",
+}
 
 
 class PeerDied(Exception):
@@ -58,7 +63,7 @@ def running(scratch: Path) -> Iterator[Servers]:
         with pinned(SERVER_CORE):
             cleanup.callback(stack.stop)
             stack.start(timeout=_START_SECONDS)
-        ports = {name: {"http": _free_port(), "grpc": _free_port()} for name in _PEER_ENVIRONMENTS}
+        ports = {name: {"http": _free_port(), "grpc": _free_port()} for name in PEER_ENVIRONMENTS}
         peers = {name: _started(name, stack, ports[name], scratch, cleanup) for name in ports}
         for name, process in peers.items():
             _wait_listening(name, process, ports[name]["http"], scratch)
@@ -80,20 +85,22 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def _command(name: str, stack: Stack, ports: Mapping[str, int]) -> list[str]:
-    both = [str(ports["http"]), str(ports["grpc"])]
-    match name:
+    common = ["--model_name", "digits", "--http_port", str(ports["http"]), "--grpc_port", str(ports["grpc"])]
+    common += ["--tuned"] if name.endswith(_TUNED) else []
+    triton = stack.triton_grpc_address
+    match name.removesuffix(_TUNED):
         case "kserve-predictor":
-            return ["kserve_predictor.py", str(_graph()), *both]
+            return ["kserve_predictor.py", *common, "--model_path", str(_graph())]
         case "kserve-transformer":
-            return ["kserve_transformer.py", stack.triton_grpc_address, *both]
+            return ["kserve_transformer.py", *common, "--predictor_host", triton, "--predictor_protocol", "grpc-v2"]
         case _:
-            return ["fastapi_app.py", stack.triton_grpc_address, str(ports["http"])]
+            return ["fastapi_app.py", triton, str(ports["http"])]
 
 
 def _started(
     name: str, stack: Stack, ports: Mapping[str, int], scratch: Path, cleanup: contextlib.ExitStack
 ) -> subprocess.Popen[bytes]:
-    python = environment_of(_PEER_ENVIRONMENTS[name]) / "bin" / "python"
+    python = environment_of(PEER_ENVIRONMENTS[name]) / "bin" / "python"
     sources = ROOT / "services" / "preprocessing" / "src"
     with pinned(SERVER_CORE), (scratch / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(

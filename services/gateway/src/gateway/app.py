@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fairlead.gateway.v1 import gateway_pb2
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.http_server import HttpServer
-from service_runtime.problems import problem_handlers
 from service_runtime.process import Process
 from service_runtime.readiness import Readiness
-from starlette.applications import Starlette
+from service_runtime.routed_app import RoutedApp
 
 from gateway.bootstrap import Collaborators, build_collaborators
 from gateway.grpc_edge import GrpcEdge
@@ -65,7 +64,7 @@ def build_queries(parts: Collaborators, readiness: Readiness) -> Queries:
     return Queries(parts.catalog, parts.triton, ready=ready)
 
 
-def create_app(settings: Settings, parts: Collaborators, queries: Queries, readiness: Readiness) -> Starlette:
+def create_app(settings: Settings, parts: Collaborators, queries: Queries, readiness: Readiness) -> RoutedApp:
     """Return the HTTP app: native API, Open Inference Protocol and the pages."""
     edge = HttpEdge(settings, parts.gate, readiness, parts.metrics)
     routes = [
@@ -87,4 +86,5 @@ def create_app(settings: Settings, parts: Collaborators, queries: Queries, readi
         *openapi_routes(),
         *page_routes(),
     ]
-    return Starlette(routes=routes, exception_handlers=problem_handlers(hint="GET /docs lists what there is."))
+    routes.sort(key=lambda route: "POST" not in (route.methods or ()))  # tried in order, and these are the busy ones
+    return RoutedApp(routes, hint="GET /docs lists what there is.")

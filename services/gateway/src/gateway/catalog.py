@@ -3,9 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from service_runtime.deadlines import Deadline
@@ -46,6 +46,11 @@ class ServedModel:
     feature_spec: str
     feature_spec_digest: str
     decoupled: bool = False
+    inputs_by_name: Mapping[str, TensorSpec] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the inputs: every request looks them up."""
+        object.__setattr__(self, "inputs_by_name", {spec.name: spec for spec in self.inputs})
 
 
 class ModelCatalog(Protocol):

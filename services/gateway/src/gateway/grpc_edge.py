@@ -1,7 +1,6 @@
 """What every gRPC handler of the gateway shares."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 from grpc import StatusCode
@@ -36,9 +35,6 @@ class GrpcEdge:
         """Return the deadline of a call that needs no admission."""
         return call_deadline(context, default=self._settings.default_timeout, cap=self._settings.max_timeout)
 
-    @asynccontextmanager
-    async def admitted(self, context: Context) -> AsyncIterator[Deadline]:
+    def admitted(self, context: Context) -> AbstractAsyncContextManager[Deadline]:
         """Hold a place among the requests in flight; yields the deadline."""
-        deadline = self.deadline(context)
-        async with self._gate.admit(deadline):
-            yield deadline
+        return self._gate.admit(self.deadline(context))

@@ -1,4 +1,4 @@
-"""The lean client and grpc.aio against one real server: the same calls must mean the same."""
+"""The lean client and grpc.aio's against real servers, ours and grpc.aio's: the same calls must mean the same."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ import grpc
 import pytest
 from gateway.grpc_unary import RpcError, UnaryChannel
 from grpc import StatusCode
+from service_runtime.grpc_transport.server import LeanServer
 
 pytestmark = pytest.mark.requirement("GATEWAY-001")
 
@@ -48,13 +49,18 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(service: Service, port: int = 0) -> AsyncIterator[tuple[grpc.aio.Server, int]]:
-    server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", 0)])
+async def serving(service: Service, port: int = 0, *, kind: str = "grpc.aio") -> AsyncIterator[tuple[Any, int]]:
+    server: Any = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", 0)])
+    if kind == "lean":
+        server = LeanServer(observe=lambda *_: None, max_message_bytes=64 * _MIB, max_held_bytes=1024 * _MIB)
     names = ("echo", "refuse", "hang", "metadata")
     methods: dict[str, Any] = {name: grpc.unary_unary_rpc_method_handler(getattr(service, name)) for name in names}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", methods),))
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
-    await server.start()
+    if kind == "lean":
+        port = await server.start(f"127.0.0.1:{port}")
+    else:
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
     try:
         yield server, port
     finally:
@@ -84,10 +90,11 @@ async def calling(kind: str, port: int) -> AsyncIterator[Call]:
         yield call
 
 
-@pytest.fixture(params=["lean", "grpc.aio"])
+@pytest.fixture(params=[("lean", "grpc.aio"), ("lean", "lean"), ("grpc.aio", "grpc.aio")], ids=" to ".join)
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Call, Service]]:
     service = Service()
-    async with serving(service) as (_, port), calling(request.param, port) as call:
+    client, server = request.param
+    async with serving(service, kind=server) as (_, port), calling(client, port) as call:
         yield call, service
 
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from gateway.grpc_unary import RpcError, UnaryChannel
-from gateway.grpc_unary.frames import (
+from grpc import StatusCode
+from service_runtime.http2.frames import (
     END_HEADERS,
     END_STREAM,
     PREFACE,
@@ -15,11 +16,10 @@ from gateway.grpc_unary.frames import (
     Frame,
     Setting,
     frame,
-    header_literals,
     settings,
     window_update,
 )
-from grpc import StatusCode
+from service_runtime.http2.header_blocks import encode_literals
 
 pytestmark = pytest.mark.requirement("GATEWAY-002")
 
@@ -27,7 +27,7 @@ Answer = Callable[[int], bytes]
 
 
 def headers(stream: int, *pairs: tuple[str, str], end: bool = False) -> bytes:
-    return frame(Frame.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, header_literals(pairs))
+    return frame(Frame.HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, encode_literals(pairs))
 
 
 def message(payload: bytes, *, compressed: int = 0) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from gateway.catalog import ServedModel, TensorSpec
 from gateway.grpc_edge import GrpcEdge
 from gateway.metrics import RequestMetrics
-from gateway.oip.grpc_api import add_oip_servicer
+from gateway.oip.grpc_api import OIP_SERVICE, add_oip_servicer
 from gateway.oip.inference import Inference
 from gateway.oip.queries import Queries
 from gateway.settings import Settings
@@ -19,7 +19,8 @@ from prometheus_client import CollectorRegistry
 from service_runtime.admission import AdmissionGate
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import NotFound
-from service_runtime.grpc_errors import ErrorInterceptor
+from service_runtime.grpc_server import GrpcServer
+from service_runtime.process import Process
 from tritonclient.grpc import service_pb2 as oip
 
 M = TypeVar("M", bound=Message)
@@ -128,11 +129,10 @@ async def channel(inference: Inference, models: KnownModels, triton: SteeredTrit
     async def ready() -> bool:
         return True
 
-    server = grpc.aio.server(interceptors=[ErrorInterceptor(lambda *_: None)])
+    server = GrpcServer(
+        Process(), address="127.0.0.1:0", grace=0, services=[OIP_SERVICE], reflected=False, observe=lambda *_: None
+    )
     edge = GrpcEdge(Settings(), AdmissionGate(64, 0), RequestMetrics(CollectorRegistry()))
-    add_oip_servicer(server, edge=edge, inference=inference, queries=Queries(models, triton, ready=ready))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
+    add_oip_servicer(server.server, edge=edge, inference=inference, queries=Queries(models, triton, ready=ready))
+    async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as opened:
         yield opened
-    await server.stop(0)

@@ -3,16 +3,16 @@ import zlib
 from typing import Any
 
 import pytest
+from gateway.http_request import HttpRequest
 from gateway.oip.compression import compressed
-from starlette.requests import Request
 from starlette.responses import Response
 
 BODY = b'{"outputs": []}' * 100
 
 
 def answer(accept: str | None, body: bytes = BODY) -> Response:
-    headers = [] if accept is None else [(b"accept-encoding", accept.encode())]
-    return compressed(Request({"type": "http", "headers": headers}), Response(body))
+    headers = {} if accept is None else {"accept-encoding": accept}
+    return compressed(HttpRequest("POST", "/", {}, headers), Response(body))
 
 
 @pytest.mark.requirement("OIP-009")

@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import InvalidInput, Violation
-from service_runtime.problems import problem_handlers
-from starlette.applications import Starlette
+from service_runtime.routed_app import RoutedApp
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -77,7 +76,7 @@ def create_page_app(reader: Reader, *, timeout: float, storage: Status) -> ASGIA
         Route("/api/overview", get_overview),
         Route("/api/predictions", get_predictions),
     ]
-    return _SecurityHeaders(Starlette(routes=routes, exception_handlers=problem_handlers(hint="The page is at /.")))
+    return _SecurityHeaders(RoutedApp(routes, hint="The page is at /."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ def block_counts(grey: Image.Image, parameters: Digits8x8Parameters) -> NDArray[
     ink = find_ink(grey, parameters.ink)
     side, block = parameters.bitmap_side, parameters.block_side
     bitmap = _even_stroke(_bitmap(ink.cutout, ink.threshold, side), parameters)
-    blocks = bitmap.reshape(side // block, block, side // block, block)
-    counts: NDArray[np.float32] = np.count_nonzero(blocks, axis=(1, 3)).astype("<f4")
-    return counts.reshape(-1)
+    tall = bitmap.reshape(side // block, block, side).sum(axis=1, dtype=np.uint32)
+    counts: NDArray[np.float32] = tall.reshape(-1, block).sum(axis=1, dtype=np.float32)
+    return counts
 
 
 def _bitmap(cutout: Image.Image, threshold: int, side: int) -> NDArray[np.bool_]:

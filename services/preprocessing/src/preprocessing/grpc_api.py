@@ -39,7 +39,7 @@ class PreprocessingServicer(preprocessing_pb2_grpc.PreprocessingServiceServicer)
             tensor = await self._transformer.transform(
                 request.feature_spec, request.images, digest=request.feature_spec_digest, deadline=deadline
             )
-        self._metrics.pictures.labels(tensor.spec.name).inc(tensor.rows)
+        self._metrics.count(tensor.spec.name, tensor.rows)
         return TransformResponse(
             feature_spec=tensor.spec.name,
             feature_spec_digest=tensor.spec.digest,

@@ -48,7 +48,7 @@ def find_ink(grey: Image.Image, parameters: InkParameters) -> Ink:
     """Cut the ink out of `grey`; raises PictureRefused when there is none."""
     factor = max(1, round(max(grey.size) / parameters.survey_side)) | 1
     survey = _survey(grey, factor)
-    if survey.mean() > _ground(survey)[0]:
+    if survey.sum() > _ground(survey)[0] * survey.size:  # the mean is lighter than the ground
         # Pillow's reduce rounds a picture and its negative differently, so the negative is surveyed anew.
         grey = ImageChops.invert(grey)
         survey = _survey(grey, factor)
@@ -60,7 +60,7 @@ def find_ink(grey: Image.Image, parameters: InkParameters) -> Ink:
     if level - ground < max(parameters.min_contrast, parameters.min_contrast_in_noise * noise):
         raise _blank()
     edge = ground + (level - ground) * parameters.edge_level
-    box = _bounding_box(survey > edge, parameters.min_run)
+    box = _bounding_box(survey > int(edge), parameters.min_run)  # levels are whole: an int compares without a cast
     cutout = grey.crop(_scaled(box, factor, (survey.shape[1], survey.shape[0]), grey.size))
     return Ink(ImageChops.invert(cutout), (ground + level) // 2)
 
@@ -103,8 +103,7 @@ def _ink_level(survey: Pixels, share: float) -> int:
 
 
 def _bounding_box(ink: NDArray[np.bool_], min_run: int) -> tuple[int, int, int, int]:
-    rows = np.flatnonzero(np.count_nonzero(ink, axis=1) >= min_run)
-    columns = np.flatnonzero(np.count_nonzero(ink, axis=0) >= min_run)
+    rows, columns = (np.flatnonzero(ink.sum(axis=axis, dtype=np.uint32) >= min_run) for axis in (1, 0))
     if not rows.size or not columns.size:
         raise _blank()
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

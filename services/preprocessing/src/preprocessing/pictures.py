@@ -115,10 +115,11 @@ def _composited(image: Image.Image) -> Image.Image:
     """
     if image.mode != "RGBA":
         image = image.convert("RGBA")
-    alpha = image.getchannel("A")
     grey = image.convert("L")
-    if alpha.getextrema()[0] == 255:  # noqa: PLR2004 - fully opaque
+    opaque = b"\xff" * (image.width * image.height)
+    if image.tobytes("raw", "A") == opaque:
         return grey
+    alpha = image.getchannel("A")
     shown = ImageChops.multiply(grey, alpha)
     opacity = _sum(alpha)
     mostly_opaque = 2 * opacity > 255 * alpha.width * alpha.height

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fairlead.preprocessing.v1 import preprocessing_pb2, preprocessing_pb2_grpc
-from grpc import StatusCode
 from service_runtime.admission import AdmissionGate
 from service_runtime.grpc_server import GrpcServer
 from service_runtime.process import Process
@@ -51,16 +50,13 @@ def _limits(settings: Settings) -> TransformLimits:
 
 
 def _grpc(process: Process, settings: Settings, servicer: PreprocessingServicer, metrics: Metrics) -> GrpcServer:
-    def observe(method: str, code: StatusCode, seconds: float) -> None:
-        metrics.call_seconds.labels(method.rpartition("/")[2], code.name).observe(seconds)
-
     server = GrpcServer(
         process,
         address=settings.grpc_address,
         grace=settings.grace,
         services=(_SERVICE,),
         reflected=settings.reflection,
-        observe=observe,
+        observe=metrics.observe,
         max_message_bytes=settings.max_message_bytes,
     )
     preprocessing_pb2_grpc.add_PreprocessingServiceServicer_to_server(servicer, server.server)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import DeadlineExceeded, Overloaded
@@ -28,17 +27,25 @@ class AdmissionGate:
         """How many wait for their turn."""
         return len(self._waiting)
 
-    @asynccontextmanager
-    async def admit(self, deadline: Deadline, *, stage: str = "queue") -> AsyncIterator[None]:
-        """Hold a place; raises Overloaded at once when the queue is full."""
+    def admit(self, deadline: Deadline, *, stage: str = "queue") -> AbstractAsyncContextManager[Deadline]:
+        """Hold a place; raises Overloaded at once when the queue is full. Yields the deadline."""
+        return _Place(self, deadline, stage)
+
+    async def take(self, deadline: Deadline, stage: str) -> None:
+        """Take a place that `give_back` must give back; `admit` does both."""
         if self._free:
             self._free -= 1
         else:
             await self._queue(deadline, stage)
-        try:
-            yield
-        finally:
-            self._release()
+
+    def give_back(self) -> None:
+        """Hand the place to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
     async def _queue(self, deadline: Deadline, stage: str) -> None:
         if len(self._waiting) >= self._max_queued:
@@ -52,17 +59,27 @@ class AdmissionGate:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self._release()  # the place was handed over in the moment the waiter gave up
+                self.give_back()  # the place was handed over in the moment the waiter gave up
             elif turn in self._waiting:  # a release between cancellation and this line has already skipped it
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceeded(stage) from error
             raise
 
-    def _release(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
+
+class _Place:
+    """A place, held from enter to exit. A class, because every request passes here and a generator costs it more."""
+
+    __slots__ = ("_deadline", "_gate", "_stage")
+
+    def __init__(self, gate: AdmissionGate, deadline: Deadline, stage: str) -> None:
+        self._gate = gate
+        self._deadline = deadline
+        self._stage = stage
+
+    async def __aenter__(self) -> Deadline:
+        await self._gate.take(self._deadline, self._stage)
+        return self._deadline
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._gate.give_back()

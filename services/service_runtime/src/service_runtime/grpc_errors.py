@@ -1,13 +1,7 @@
-"""One interceptor that runs every gRPC call in a span and maps every error."""
+"""Every error as a gRPC status that is safe to show."""
 
-from __future__ import annotations  # grpc's run-time classes are not subscriptable
+from typing import Any, Protocol
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
-
-import grpc
 import structlog
 from google.protobuf.any_pb2 import Any as AnyProto
 from google.protobuf.duration_pb2 import Duration
@@ -15,120 +9,33 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from service_runtime.errors import INTERNAL_MESSAGE, DependencyUnavailable, Overloaded, ServiceError
-from service_runtime.tracing import current_span, server_span
+from service_runtime.grpc_transport.status import Status
+from service_runtime.tracing import current_span
 
 log = structlog.get_logger()
 
-Observe = Callable[[str, StatusCode, float], None]
-Context = grpc.aio.ServicerContext[Any, Any]
+
+class Context(Protocol):
+    """What handlers use of gRPC's servicer context."""
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds that the caller still waits; None when it named no deadline."""
+        ...
+
+    async def write(self, message: Any) -> None:
+        """Send one message of a streamed answer."""
+        ...
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Runs every call in a span and turns every exception into a status that is safe to show.
-
-    grpc.aio sends the class name and text of an uncaught exception to the caller; nothing passes here.
-    """
-
-    def __init__(self, observe: Observe) -> None:
-        self._observe = observe
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Return the handler of the called method, wrapped once per method."""
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:  # unknown method: grpc answers UNIMPLEMENTED, and its name must not fill our memory
-                return handler
-            wrapped = self._wrapped[method] = self._wrap(handler, method)
-        return wrapped
-
-    def _wrap(self, handler: Any, method: str) -> grpc.RpcMethodHandler[Any, Any]:
-        asks, answers = (
-            "stream" if flag else "unary" for flag in (handler.request_streaming, handler.response_streaming)
-        )
-        kind = f"{asks}_{answers}"
-        behaviour = getattr(handler, kind)
-        if handler.response_streaming:
-            wrapped: Any = self._streaming(behaviour, method)
-        else:
-            wrapped = self._unary(behaviour, method)
-        factory = getattr(grpc, f"{kind}_rpc_method_handler")
-        return factory(wrapped, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
-
-    def _unary(self, behaviour: Any, method: str) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def call(request: Any, context: Context) -> Any:
-            start = time.perf_counter()
-            code = StatusCode.OK
-            with server_span(method, _traceparent(context)):
-                try:
-                    return await behaviour(request, context)
-                except BaseException as error:  # noqa: BLE001 - mapped or raised again by _abort
-                    code = _code_of(error, context)
-                    await _abort(context, error, method)
-                finally:
-                    self._observe(method, code, time.perf_counter() - start)
-
-        return call
-
-    def _streaming(self, behaviour: Any, method: str) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            start = time.perf_counter()
-            code = StatusCode.OK
-            with server_span(method, _traceparent(context)):
-                try:
-                    answers = behaviour(request, context)
-                    if hasattr(answers, "__aiter__"):
-                        async for answer in answers:
-                            yield answer
-                    else:
-                        await answers  # the library's own servicers write by context.write()
-                except GeneratorExit:
-                    code = StatusCode.CANCELLED
-                    raise
-                except BaseException as error:  # noqa: BLE001 - mapped or raised again by _abort
-                    code = _code_of(error, context)
-                    await _abort(context, error, method)
-                finally:
-                    self._observe(method, code, time.perf_counter() - start)
-
-        return call
-
-
-def _traceparent(context: Context) -> str | None:
-    for key, value in context.invocation_metadata() or ():
-        if key == "traceparent":
-            return value if isinstance(value, str) else None
-    return None
-
-
-def _code_of(error: BaseException, context: Context) -> StatusCode:
+def status_of(error: Exception, *, method: str) -> Status:
+    """Return the status that ends a call; an error that nobody foresaw goes to the log, never to the caller."""
     if isinstance(error, ServiceError):
-        return error.code
-    if isinstance(error, asyncio.CancelledError):
-        return StatusCode.CANCELLED
-    if isinstance(error, grpc.aio.AbortError):
-        code: Any = context.code()
-        return code if isinstance(code, StatusCode) else StatusCode.UNKNOWN
-    return StatusCode.INTERNAL
+        return Status(error.code, error.message, _metadata(error))
+    log.error("grpc.call_failed", method=method, exc_info=error)
+    return Status(StatusCode.INTERNAL, INTERNAL_MESSAGE, (_trace_id(),))
 
 
-async def _abort(context: Context, error: BaseException, method: str) -> None:
-    """End the call with the status that `error` means; cancellation and earlier aborts pass through."""
-    if isinstance(error, ServiceError):
-        await context.abort(error.code, error.message, trailing_metadata(error))
-    if isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError):
-        log.error("grpc.call_failed", method=method, exc_info=error)
-        await context.abort(StatusCode.INTERNAL, INTERNAL_MESSAGE, (_trace_id(),))
-    raise error
-
-
-def trailing_metadata(error: ServiceError) -> tuple[tuple[str, str | bytes], ...]:
+def _metadata(error: ServiceError) -> tuple[tuple[str, str | bytes], ...]:
     """Return what gRPC callers need besides code and message: trace id, google.rpc details, retry pushback."""
     metadata: list[tuple[str, str | bytes]] = [_trace_id()]
     details: list[Any] = []

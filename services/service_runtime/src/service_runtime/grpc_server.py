@@ -1,17 +1,20 @@
-"""A grpc.aio server with health from real state and reflection."""
+"""A gRPC server with health from real state and reflection."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, cast
 
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from service_runtime.deadlines import Deadline
-from service_runtime.grpc_errors import Context, ErrorInterceptor, Observe
+from service_runtime.grpc_errors import Context
+from service_runtime.grpc_transport.methods import Observe
+from service_runtime.grpc_transport.server import LeanServer
 from service_runtime.process import Process
 
 log = structlog.get_logger()
@@ -20,6 +23,8 @@ _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _HEALTH_PERIOD_SECONDS = 1.0
 _STARTING_PERIOD_SECONDS = 0.05
 _MIB = 1024 * 1024
+# So many messages of the largest size may be in memory at a time.
+_HELD_MESSAGES = 16
 
 
 class GrpcServer:
@@ -44,19 +49,15 @@ class GrpcServer:
         self._grace = grace
         self._services = ("", *services)
         self._health = health.HealthServicer()
-        options = [
-            ("grpc.so_reuseport", 0),  # a second server on this port must fail, not share it silently
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-        ]
-        self.server = grpc.aio.server(interceptors=[ErrorInterceptor(observe)], options=options)
-        # Generated code adds its handlers twice, as generic and as registered ones. With those, grpc.aio waits for each
-        # call on one future per registered method, which cost 80 us a call at 30 methods; the generic ones do all.
-        self.server.add_registered_method_handlers = _register_nothing  # type: ignore[method-assign]
+        self._server = LeanServer(
+            observe=observe, max_message_bytes=max_message_bytes, max_held_bytes=_HELD_MESSAGES * max_message_bytes
+        )
+        # What generated code asks for; of it, it uses the two methods that add handlers.
+        self.server = cast("grpc.aio.Server", self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
         if reflected:
             names = (*services, _HEALTH_SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self.server)
+            add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), self.server)
         self.port = 0
         self._watch: asyncio.Task[None] | None = None
         self._draining: asyncio.Future[None] | None = None
@@ -64,10 +65,9 @@ class GrpcServer:
     async def __aenter__(self) -> Self:
         """Bind and serve; a taken port is an OSError that names it."""
         try:
-            self.port = self.server.add_insecure_port(self._address)
-        except RuntimeError as error:
-            raise OSError(None, f"cannot listen on {self._address} for gRPC: is the port taken?") from error
-        await self.server.start()
+            self.port = await self._server.start(self._address)
+        except OSError as error:
+            raise OSError(None, f"cannot listen on {self._address} for gRPC: {error.strerror or error}") from error
         self._process.on_drain(self._start_draining)
         self._watch = asyncio.create_task(self._follow_readiness())
         log.info("grpc.listening", port=self.port)
@@ -77,7 +77,7 @@ class GrpcServer:
         """Stop accepting, let calls in flight finish within the grace."""
         if self._watch is not None:
             self._watch.cancel()
-        await self.server.stop(self._grace)
+        await self._server.stop(self._grace)
 
     def _start_draining(self) -> None:
         self._draining = asyncio.ensure_future(self._health.enter_graceful_shutdown())
@@ -89,10 +89,6 @@ class GrpcServer:
             for service in self._services:
                 await self._health.set(service, status)
             await asyncio.sleep(_HEALTH_PERIOD_SECONDS if self._process.readiness.started else _STARTING_PERIOD_SECONDS)
-
-
-def _register_nothing(service_name: str, method_handlers: object) -> None:
-    """Leave the calls to the generic handlers."""
 
 
 def call_deadline(context: Context, *, default: float, cap: float) -> Deadline:

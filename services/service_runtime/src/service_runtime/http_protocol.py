@@ -1,9 +1,13 @@
 """uvicorn's HTTP/1.1 with the bounds that it lacks: on the bytes and on the seconds of a request's head."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+DEPARTURES = "departures"
+"""Where in an ASGI scope's state the set of what to call when the caller hangs up is."""
 
 _MAX_FRUITLESS_BYTES = 64 * 1024
 
@@ -12,7 +16,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """Ends a connection whose head, or whose trailers, come without end or not at all.
 
     uvicorn keeps headers of any size and waits for them for ever: one caller could take all memory, or all
-    file descriptors.
+    file descriptors. A caller that hangs up is told to whoever is in the set of `DEPARTURES`: ASGI alone would
+    take a task per request that waits for it.
     """
 
     def __init__(self, *args: Any, head_seconds: float, **kwargs: Any) -> None:
@@ -22,6 +27,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._awaits_head = True
         self._fruitless_bytes = 0
         self._bore_fruit = False
+        self._departures: set[Callable[[], None]] = set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a first request."""
@@ -33,6 +39,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._awaits_head = False
         self._keep_time()
         super().connection_lost(exc)
+        for depart in tuple(self._departures):
+            depart()
 
     def data_received(self, data: bytes) -> None:
         """Parse; bytes that complete no head and carry no body count against the bound."""
@@ -47,6 +55,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Begin to wait for a head."""
         self._awaits_head = True
         super().on_message_begin()
+        self.scope["state"][DEPARTURES] = self._departures
 
     def on_headers_complete(self) -> None:
         """Have a head."""

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service_runtime.problems import problem_handlers
 from service_runtime.readiness import Readiness
+from service_runtime.routed_app import RoutedApp
 from service_runtime.settings import ServiceSettings
 
 BuildInfo = Callable[[], Mapping[str, object]]
@@ -22,7 +21,7 @@ def create_operations_app(
     *,
     build_info: BuildInfo,
     registry: CollectorRegistry = REGISTRY,
-) -> Starlette:
+) -> RoutedApp:
     """Return the app behind the operations port."""
 
     async def livez(_request: Request) -> Response:
@@ -46,7 +45,7 @@ def create_operations_app(
     endpoints = (livez, readyz, metrics, buildz, configz)
     paths = [f"/{endpoint.__name__}" for endpoint in endpoints]
     routes = [Route(path, endpoint) for path, endpoint in zip(paths, endpoints, strict=True)]
-    return Starlette(routes=routes, exception_handlers=problem_handlers(hint=f"Here are {', '.join(paths)}."))
+    return RoutedApp(routes, hint=f"Here are {', '.join(paths)}.")
 
 
 def _json(content: object, *, status: int = 200) -> Response:

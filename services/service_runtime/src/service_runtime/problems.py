@@ -1,38 +1,23 @@
 """RFC 9457 problem details: every HTTP error body, with the fields OIP clients read."""
 
 import math
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 import orjson
 import structlog
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
-from service_runtime.errors import INTERNAL_MESSAGE, InvalidInput, NotFound, ServiceError
+from service_runtime.errors import INTERNAL_MESSAGE, ServiceError
 from service_runtime.tracing import current_span
 
 log = structlog.get_logger()
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
 
-
-def problem_handlers(*, hint: str) -> dict[type[Exception], Handler]:
-    """Return the exception handlers of a Starlette app; `hint` says where its paths are described."""
-
-    async def handle_http_error(request: Request, error: Exception) -> Response:
-        """Answer what no route took."""
-        status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
-        if status == HTTPStatus.NOT_FOUND:
-            return problem_response(NotFound(f"No such path. {hint}"), instance=request.url.path)
-        refusal = InvalidInput(f"{HTTPStatus(status).phrase}: {request.method} is not for this path.")
-        refusal.http_override = status
-        response = problem_response(refusal, instance=request.url.path)
-        response.headers.update(getattr(error, "headers", None) or {})
-        return response
-
-    return {HTTPException: handle_http_error, ServiceError: handle_error, Exception: handle_error}
+def problem_of(error: Exception, *, instance: str) -> Response:
+    """Return the HTTP answer for any error; what may not be shown goes to the log."""
+    if isinstance(error, ServiceError):
+        return problem_response(error, instance=instance)
+    log.error("http.request_failed", path=instance, exc_info=error)
+    return problem_response(ServiceError(INTERNAL_MESSAGE), instance=instance)
 
 
 def problem_response(error: ServiceError, *, instance: str) -> Response:
@@ -52,11 +37,3 @@ def problem_response(error: ServiceError, *, instance: str) -> Response:
     }
     headers = {} if error.retry_after is None else {"retry-after": str(max(1, math.ceil(error.retry_after)))}
     return Response(orjson.dumps(body), error.http_status, headers, "application/problem+json")
-
-
-async def handle_error(request: Request, error: Exception) -> Response:
-    """Map any exception to a problem."""
-    if isinstance(error, ServiceError):
-        return problem_response(error, instance=request.url.path)
-    log.error("http.request_failed", path=request.url.path, exc_info=error)
-    return problem_response(ServiceError(INTERNAL_MESSAGE), instance=request.url.path)

@@ -4,9 +4,9 @@ W3C Trace Context, https://www.w3.org/TR/trace-context/. Without an OTLP endpoin
 string operations here: no spans are built, but trace ids still run through logs, answers and outgoing calls.
 """
 
-import os
+import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Self
@@ -18,6 +18,7 @@ _TRACEPARENT_LENGTH = 55
 _HEX = frozenset("0123456789abcdef")
 _current: ContextVar["Span | None"] = ContextVar("fairlead_span", default=None)
 _tracer: trace.Tracer | None = None
+_ids = random.Random()  # noqa: S311 - ids are unique, not secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class Span:
     def start(cls, traceparent: str | None) -> Self:
         """Return a child of `traceparent`, or the root of a new trace when it is absent or malformed."""
         parent = _parse(traceparent)
-        random = os.urandom(24).hex()
+        fresh = _ids.randbytes(24).hex()
         if parent is None:
-            return cls(random[:32], random[32:])
-        return cls(parent.trace_id, random[32:], parent.sampled)
+            return cls(fresh[:32], fresh[32:])
+        return cls(parent.trace_id, fresh[32:], parent.sampled)
 
     def traceparent(self) -> str:
         """Return the header that makes a callee's span a child of this one."""
@@ -75,30 +76,35 @@ def flush_tracing() -> None:
         shutdown()
 
 
-@contextmanager
-def server_span(name: str, traceparent: str | None) -> Iterator[Span]:
+def server_span(name: str, traceparent: str | None) -> AbstractContextManager[Span]:
     """Work in a span that continues the caller's trace."""
     if _tracer is None:
-        span = Span.start(traceparent)
-        token = _current.set(span)
-        try:
-            yield span
-        finally:
-            _current.reset(token)
-        return
-    with _recorded(_tracer, name, SpanKind.SERVER, _parse(traceparent)) as span:
-        yield span
+        return _Within(Span.start(traceparent))
+    return _recorded(_tracer, name, SpanKind.SERVER, _parse(traceparent))
 
 
-@contextmanager
-def client_span(name: str) -> Iterator[Span]:
+def client_span(name: str) -> AbstractContextManager[Span]:
     """Call another service in a span of its own; yields the span whose traceparent goes out."""
     parent = _current.get()
     if _tracer is None:
-        yield parent or Span.start(None)
-        return
-    with _recorded(_tracer, name, SpanKind.CLIENT, parent) as span:
-        yield span
+        return nullcontext(parent or Span.start(None))
+    return _recorded(_tracer, name, SpanKind.CLIENT, parent)
+
+
+class _Within:
+    """Makes a span the current one. A class, because every request passes here and a generator costs it more."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> Span:
+        self._token = _current.set(self._span)
+        return self._span
+
+    def __exit__(self, *_exc: object) -> None:
+        _current.reset(self._token)
 
 
 @contextmanager
@@ -106,12 +112,8 @@ def _recorded(tracer: trace.Tracer, name: str, kind: SpanKind, parent: Span | No
     context = trace.set_span_in_context(NonRecordingSpan(_span_context(parent))) if parent else None
     with tracer.start_as_current_span(name, context=context, kind=kind) as recorded:
         ids = recorded.get_span_context()
-        span = Span(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", ids.trace_flags.sampled)
-        token = _current.set(span)
-        try:
+        with _Within(Span(f"{ids.trace_id:032x}", f"{ids.span_id:016x}", ids.trace_flags.sampled)) as span:
             yield span
-        finally:
-            _current.reset(token)
 
 
 def _span_context(span: Span) -> SpanContext:

@@ -6,11 +6,8 @@ import functools
 from urllib.parse import unquote
 
 from grpc import StatusCode
-from hpack import Decoder
-
-from gateway.grpc_unary.frames import ErrorCode
-
-MAX_HEADER_BYTES = 65_536
+from service_runtime.http2.frames import ErrorCode
+from service_runtime.http2.header_blocks import HeaderDecoder
 
 _CODES = {code.value[0]: code for code in StatusCode}
 # https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
@@ -40,10 +37,8 @@ class RpcError(Exception):
 @functools.lru_cache(maxsize=512)
 def decode_headers(block: bytes) -> dict[str, str]:
     """Decode a header block; without a dynamic table equal blocks mean equal headers."""
-    decoder = Decoder(max_header_list_size=MAX_HEADER_BYTES)
-    decoder.header_table_size = 0
-    decoder.max_allowed_table_size = 0
-    return {str(name): str(value) for name, value in decoder.decode(block)}
+    fields = HeaderDecoder(table_bytes=0).decode(block)
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
 
 
 def read_message(headers: dict[str, str], body: bytearray) -> bytes:

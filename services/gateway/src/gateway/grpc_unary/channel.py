@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 
 from grpc import StatusCode
+from service_runtime.http2.header_blocks import encode_literals
 
-from gateway.grpc_unary import frames
 from gateway.grpc_unary.answers import RpcError, fail
 from gateway.grpc_unary.connection import Connection
 
@@ -107,9 +107,9 @@ class UnaryChannel:
         if fixed is None:
             names = {":method": "POST", ":scheme": "http", ":path": method, ":authority": self._target}
             names |= {"te": "trailers", "content-type": "application/grpc", "user-agent": "fairlead-gateway"}
-            fixed = self._fixed_headers[method] = frames.header_literals(names.items())
+            fixed = self._fixed_headers[method] = encode_literals(names.items())
         timeout = f"{min(max(1, int(seconds * 1000)), _LONGEST_TIMEOUT_MS)}m"
-        return fixed + frames.header_literals((("grpc-timeout", timeout), *metadata))
+        return fixed + encode_literals((("grpc-timeout", timeout), *metadata))
 
 
 async def _watch(connection: Connection) -> None:

@@ -9,12 +9,12 @@ from fairlead.events.v1.events_pb2 import (
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import InvalidInput, Violation
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.catalog import ModelCatalog, ServedModel, TensorSpec
 from gateway.http_edge import Handler, HttpEdge
+from gateway.http_request import HttpRequest
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.image_bodies import read_image, read_images, read_json
 from gateway.native.latency import LatencyWindow
@@ -71,22 +71,22 @@ class _NativeApi:
         self._latencies = latencies
         self._max_body_bytes = max_body_bytes
 
-    async def predict(self, request: Request, deadline: Deadline) -> Response:
+    async def predict(self, request: HttpRequest, deadline: Deadline) -> Response:
         image = await read_image(request, limit=self._max_body_bytes, deadline=deadline)
         prediction = await self._predictor.predict(
             request.path_params["model"], image, deadline=deadline, caller=_caller(request)
         )
         return _json(_prediction(prediction))
 
-    async def batch_predict(self, request: Request, deadline: Deadline) -> Response:
+    async def batch_predict(self, request: HttpRequest, deadline: Deadline) -> Response:
         images = await read_images(request, limit=self._max_body_bytes, deadline=deadline)
         predictions = await self._predictor.predict_batch(
             request.path_params["model"], images, deadline=deadline, caller=_caller(request)
         )
         return _json({"predictions": [_prediction(prediction) for prediction in predictions]})
 
-    async def feedback(self, request: Request, deadline: Deadline) -> Response:
-        document = await read_json(request, limit=_FEEDBACK_BYTES, deadline=deadline)
+    async def feedback(self, request: HttpRequest, deadline: Deadline) -> Response:
+        document = read_json(request, limit=_FEEDBACK_BYTES, deadline=deadline)
         known = await self._desk.give(
             request.path_params["prediction_id"],
             _text(document, "label"),
@@ -95,14 +95,14 @@ class _NativeApi:
         )
         return _json({"prediction_known": known})
 
-    async def list_models(self, _request: Request, deadline: Deadline) -> Response:
+    async def list_models(self, _request: HttpRequest, deadline: Deadline) -> Response:
         models = await self._catalog.list(deadline=deadline)
         return _json({"models": [_model(model) for model in models]})
 
-    async def get_model(self, request: Request, deadline: Deadline) -> Response:
+    async def get_model(self, request: HttpRequest, deadline: Deadline) -> Response:
         return _json(_model(await self._catalog.get(request.path_params["model"], deadline=deadline)))
 
-    async def stats(self, _request: Request, _deadline: Deadline) -> Response:
+    async def stats(self, _request: HttpRequest, _deadline: Deadline) -> Response:
         return _json(self._latencies.summary(), headers={"cache-control": "no-store"})
 
 
@@ -110,7 +110,7 @@ def _json(content: object, *, headers: dict[str, str] | None = None) -> Response
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
-def _caller(request: Request) -> CallerKind.ValueType:
+def _caller(request: HttpRequest) -> CallerKind.ValueType:
     return CALLER_KIND_PAGE if request.headers.get("x-fairlead-caller") == "page" else CALLER_KIND_REST
 
 

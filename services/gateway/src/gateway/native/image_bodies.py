@@ -6,11 +6,10 @@ from collections.abc import AsyncGenerator
 import orjson
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import InvalidInput, UnsupportedMediaType, Violation
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
 
-from gateway.http_edge import read_body
+from gateway.http_request import HttpRequest, read_body
 
 RAW_MEDIA_TYPES = (
     "image/png",
@@ -27,13 +26,13 @@ _MOST_PARTS = 10_000  # far beyond any batch limit, which the use case knows and
 _RAW = frozenset((*RAW_MEDIA_TYPES, ""))  # RFC 9110 8.3: without a media type the recipient may look
 
 
-async def read_image(request: Request, *, limit: int, deadline: Deadline) -> bytes:
+async def read_image(request: HttpRequest, *, limit: int, deadline: Deadline) -> bytes:
     """Return the one image of a :predict body."""
     media_type = _media_type(request)
     if media_type in _RAW:
-        return await read_body(request, limit=limit, deadline=deadline)
+        return read_body(request, limit=limit, deadline=deadline)
     if media_type == JSON:
-        document = await read_json(request, limit=limit, deadline=deadline)
+        document = read_json(request, limit=limit, deadline=deadline)
         return _decode(document.get("image"), "image")
     if media_type == FORM:
         images = await _read_form(request, "image", limit=limit, deadline=deadline)
@@ -46,11 +45,11 @@ async def read_image(request: Request, *, limit: int, deadline: Deadline) -> byt
     )
 
 
-async def read_images(request: Request, *, limit: int, deadline: Deadline) -> list[bytes]:
+async def read_images(request: HttpRequest, *, limit: int, deadline: Deadline) -> list[bytes]:
     """Return the images of a :batchPredict body, in order."""
     media_type = _media_type(request)
     if media_type == JSON:
-        document = await read_json(request, limit=limit, deadline=deadline)
+        document = read_json(request, limit=limit, deadline=deadline)
         images = document.get("images")
         if not isinstance(images, list):
             raise _invalid("images", 'Send {"images": ["<base64>", ...]}.')
@@ -63,9 +62,9 @@ async def read_images(request: Request, *, limit: int, deadline: Deadline) -> li
     )
 
 
-async def read_json(request: Request, *, limit: int, deadline: Deadline) -> dict[str, object]:
+def read_json(request: HttpRequest, *, limit: int, deadline: Deadline) -> dict[str, object]:
     """Return the JSON object in the body."""
-    body = await read_body(request, limit=limit, deadline=deadline)
+    body = read_body(request, limit=limit, deadline=deadline)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -75,15 +74,16 @@ async def read_json(request: Request, *, limit: int, deadline: Deadline) -> dict
     return document
 
 
-async def _read_form(request: Request, field: str, *, limit: int, deadline: Deadline) -> list[bytes]:
-    body = await read_body(request, limit=limit, deadline=deadline)
+async def _read_form(request: HttpRequest, field: str, *, limit: int, deadline: Deadline) -> list[bytes]:
+    body = read_body(request, limit=limit, deadline=deadline)
 
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
         yield b""
 
     # The parts lie within `limit` already; a part never goes to disk.
-    parser = MultiPartParser(request.headers, stream(), max_files=_MOST_PARTS, max_fields=0, max_part_size=limit)
+    headers = Headers(request.headers)
+    parser = MultiPartParser(headers, stream(), max_files=_MOST_PARTS, max_fields=0, max_part_size=limit)
     parser.spool_max_size = limit
     try:
         form = await parser.parse()
@@ -102,7 +102,7 @@ async def _file(name: str, part: UploadFile | str, field: str) -> bytes:
     return await part.read()
 
 
-def _media_type(request: Request) -> str:
+def _media_type(request: HttpRequest) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

@@ -4,8 +4,9 @@ import gzip
 import zlib
 from collections.abc import Callable
 
-from starlette.requests import Request
 from starlette.responses import Response
+
+from gateway.http_request import HttpRequest
 
 # Below this a compressed body is hardly smaller, and always later.
 _FROM_BYTES = 1024
@@ -13,7 +14,7 @@ _LEVEL = 1
 _ENCODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 
 
-def compressed(request: Request, response: Response) -> Response:
+def compressed(request: HttpRequest, response: Response) -> Response:
     """Return the response, its body compressed when that pays and the request allows it."""
     accepted = request.headers.get("accept-encoding")
     if not accepted or len(response.body) < _FROM_BYTES:

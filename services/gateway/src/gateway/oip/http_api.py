@@ -6,12 +6,12 @@ import orjson
 from google.protobuf.message import Message
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import DependencyUnavailable, InvalidInput
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from tritonclient.grpc import service_pb2 as oip
 
-from gateway.http_edge import Handler, HttpEdge, read_body
+from gateway.http_edge import Handler, HttpEdge
+from gateway.http_request import HttpRequest, read_body
 from gateway.oip.background import convert
 from gateway.oip.compression import compressed
 from gateway.oip.http_answer import render
@@ -42,6 +42,7 @@ def oip_routes(
     infer = _InferRequests(inference, body_limit=body_limit, json_limit=json_limit)
     asked = _QueryRequests(queries)
     return [
+        *_model_routes(edge, "/infer", infer.infer, methods=("POST",), admitted=True),
         _route(edge, "/v2", asked.server_metadata),
         _route(edge, "/v2/health/live", asked.server_live),
         _route(edge, "/v2/health/ready", asked.server_ready),
@@ -50,7 +51,6 @@ def oip_routes(
         *_model_routes(edge, "/ready", asked.model_ready),
         *_model_routes(edge, "/config", asked.model_config),
         *_model_routes(edge, "/stats", asked.model_statistics),
-        *_model_routes(edge, "/infer", infer.infer, methods=("POST",), admitted=True),
         _route(edge, "/v2/repository/index", asked.repository_index, methods=("POST",)),
         *(_route(edge, path, _not_offered, methods=("GET", "POST")) for path in _NOT_OFFERED),
     ]
@@ -62,15 +62,15 @@ class _InferRequests:
         self._body_limit = body_limit
         self._json_limit = json_limit
 
-    async def infer(self, request: Request, deadline: Deadline) -> Response:
+    async def infer(self, request: HttpRequest, deadline: Deadline) -> Response:
         version = request.path_params.get("version", "")
         model = await self._inference.model(request.path_params["model"], version, deadline=deadline)
-        body = await read_body(request, limit=self._body_limit, deadline=deadline)
+        body = read_body(request, limit=self._body_limit, deadline=deadline)
         header_length = request.headers.get(HEADER_LENGTH)
         asked = await convert(
             len(body), parse, model, version, body, header_length=header_length, json_limit=self._json_limit
         )
-        serialized = await self._inference.infer(asked.request, asked.tensors, deadline=deadline)
+        serialized = await self._inference.infer(model, asked.request, asked.tensors, deadline=deadline)
         answer = await convert(len(serialized), render, asked, serialized)
         headers = {} if answer.header_length is None else {HEADER_LENGTH: str(answer.header_length)}
         media_type = _JSON if answer.header_length is None else _OCTETS
@@ -82,42 +82,42 @@ class _QueryRequests:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    async def server_metadata(self, _request: Request, deadline: Deadline) -> Response:
+    async def server_metadata(self, _request: HttpRequest, deadline: Deadline) -> Response:
         return _answer(await self._queries.server_metadata(oip.ServerMetadataRequest(), deadline))
 
-    async def server_live(self, _request: Request, deadline: Deadline) -> Response:
+    async def server_live(self, _request: HttpRequest, deadline: Deadline) -> Response:
         return _answer(await self._queries.server_live(oip.ServerLiveRequest(), deadline))
 
-    async def server_ready(self, _request: Request, deadline: Deadline) -> Response:
+    async def server_ready(self, _request: HttpRequest, deadline: Deadline) -> Response:
         return _ready(await self._queries.server_ready(oip.ServerReadyRequest(), deadline))
 
-    async def model_ready(self, request: Request, deadline: Deadline) -> Response:
+    async def model_ready(self, request: HttpRequest, deadline: Deadline) -> Response:
         name, version = _named(request)
         return _ready(await self._queries.model_ready(oip.ModelReadyRequest(name=name, version=version), deadline))
 
-    async def model_metadata(self, request: Request, deadline: Deadline) -> Response:
+    async def model_metadata(self, request: HttpRequest, deadline: Deadline) -> Response:
         name, version = _named(request)
         asked = oip.ModelMetadataRequest(name=name, version=version)
         return _answer(await self._queries.model_metadata(asked, deadline))
 
-    async def model_config(self, request: Request, deadline: Deadline) -> Response:
+    async def model_config(self, request: HttpRequest, deadline: Deadline) -> Response:
         name, version = _named(request)
         answer = await self._queries.model_config(oip.ModelConfigRequest(name=name, version=version), deadline)
         return _answer(answer.config)
 
-    async def model_statistics(self, request: Request, deadline: Deadline) -> Response:
+    async def model_statistics(self, request: HttpRequest, deadline: Deadline) -> Response:
         name, version = _named(request)
         asked = oip.ModelStatisticsRequest(name=name, version=version)
         return _answer(await self._queries.model_statistics(asked, deadline))
 
-    async def repository_index(self, request: Request, deadline: Deadline) -> Response:
-        body = await read_body(request, limit=_INDEX_LIMIT, deadline=deadline)
+    async def repository_index(self, request: HttpRequest, deadline: Deadline) -> Response:
+        body = read_body(request, limit=_INDEX_LIMIT, deadline=deadline)
         answer = await self._queries.repository_index(oip.RepositoryIndexRequest(ready=_only_ready(body)), deadline)
         return Response(orjson.dumps([to_json(model) for model in answer.models]), media_type=_JSON)
 
 
-async def _not_offered(request: Request, _deadline: Deadline) -> Response:
-    raise NotOffered(f"{request.url.path} is not offered: models, memory and settings are not the callers' to change.")
+async def _not_offered(request: HttpRequest, _deadline: Deadline) -> Response:
+    raise NotOffered(f"{request.path} is not offered: models, memory and settings are not the callers' to change.")
 
 
 def _route(
@@ -133,7 +133,7 @@ def _model_routes(
     return [_route(edge, path + suffix, handler, methods=methods, admitted=admitted) for path in paths]
 
 
-def _named(request: Request) -> tuple[str, str]:
+def _named(request: HttpRequest) -> tuple[str, str]:
     return request.path_params.get("model", ""), request.path_params.get("version", "")
 
 

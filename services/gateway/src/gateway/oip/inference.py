@@ -53,34 +53,47 @@ class Inference:
         request, tensors = message.request, message.tensors
         model = await self.model(request.model_name, request.model_version, deadline=deadline)
         check_header(model, request)
-        size = len(message.serialized)
         if not is_typed(request):
-            await self._check_tensors(request, tensors)
-            return await self._forward(request, message.serialized, deadline)
+            await _check_tensors(model, request, tensors)
+            return await self._forward(model, request, message.serialized, deadline)
         if tensors:
             raise refuse("raw_input_contents", "send typed contents or raw contents, not both")
-        answer = await self.infer(request, await convert(size, take_raw, request), deadline=deadline)
+        raw = await convert(len(message.serialized), take_raw, request)
+        answer = await self.infer(model, request, raw, deadline=deadline)
         return await convert(len(answer), answer_typed, answer)
 
-    async def infer(self, request: oip.ModelInferRequest, tensors: Sequence[Tensor], *, deadline: Deadline) -> bytes:
-        """Answer a request whose header was checked; its tensors are beside it, raw."""
-        await self._check_tensors(request, tensors)
+    async def infer(
+        self, model: ServedModel, request: oip.ModelInferRequest, tensors: Sequence[Tensor], *, deadline: Deadline
+    ) -> bytes:
+        """Answer a request whose header was checked against the model; its tensors are beside it, raw."""
+        await _check_tensors(model, request, tensors)
         serialized = join(request.SerializeToString(), RAW_INPUT_CONTENTS, tensors)
-        return await self._forward(request, serialized, deadline)
+        return await self._forward(model, request, serialized, deadline)
 
-    async def _check_tensors(self, request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> None:
-        # Of a BYTES tensor every element is looked at; of the others only the length.
-        inputs = zip(request.inputs, tensors, strict=False)
-        size = sum(len(raw) for tensor, raw in inputs if tensor.datatype == "BYTES")
-        await convert(size, check_tensors, request, tensors)
-
-    async def _forward(self, request: oip.ModelInferRequest, serialized: bytes, deadline: Deadline) -> bytes:
+    async def _forward(
+        self, model: ServedModel, request: oip.ModelInferRequest, serialized: bytes, deadline: Deadline
+    ) -> bytes:
         if request.parameters:
             deadline = shorten(deadline, request.parameters)
         answer = await self._server.infer(serialized, deadline=deadline)
-        answered = oip.ModelInferResponse.FromString(split(answer, RAW_OUTPUT_CONTENTS)[0])
-        model = await self._catalog.get(answered.model_name, answered.model_version, deadline=deadline)
+        # A message begins with its first fields: so does every answer of the version that we expect.
+        if not answer.startswith(_answer_head(model.name, model.version)):
+            answered = oip.ModelInferResponse.FromString(split(answer, RAW_OUTPUT_CONTENTS)[0])
+            model = await self._catalog.get(answered.model_name, answered.model_version, deadline=deadline)
         return answer + _digest_parameter(model.digest) if model.digest else answer
+
+
+async def _check_tensors(model: ServedModel, request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> None:
+    if any(spec.datatype == "BYTES" for spec in model.inputs):  # of these every element is looked at
+        await convert(sum(map(len, tensors)), check_tensors, request, tensors)
+    else:
+        check_tensors(request, tensors)
+
+
+@lru_cache(maxsize=256)
+def _answer_head(name: str, version: str) -> bytes:
+    head: bytes = oip.ModelInferResponse(model_name=name, model_version=version).SerializeToString()
+    return head
 
 
 @lru_cache(maxsize=256)

@@ -40,7 +40,7 @@ def check_tensors(request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> 
 
 
 def _check_inputs(model: ServedModel, inputs: Sequence[oip.ModelInferRequest.InferInputTensor]) -> None:
-    specs = {spec.name: spec for spec in model.inputs}
+    specs = model.inputs_by_name
     seen = set()
     for index, tensor in enumerate(inputs):
         name = tensor.name
@@ -51,9 +51,10 @@ def _check_inputs(model: ServedModel, inputs: Sequence[oip.ModelInferRequest.Inf
             raise refuse(f"inputs[{index}].name", f"input {shown(name)} is here twice")
         seen.add(name)
         _check_input(index, tensor, spec)
-    missing = [spec.name for spec in model.inputs if spec.name not in seen and not spec.optional]
-    if missing or not seen:
-        raise refuse("inputs", f"missing {_names(missing or specs)}")
+    if len(seen) < len(specs):
+        missing = [name for name, spec in specs.items() if name not in seen and not spec.optional]
+        if missing or not seen:
+            raise refuse("inputs", f"missing {_names(missing or specs)}")
     if model.max_batch_size > 0:
         _check_batch(model, inputs)
 
@@ -67,10 +68,12 @@ def _check_input(index: int, tensor: oip.ModelInferRequest.InferInputTensor, spe
     shape = tuple(tensor.shape)
     if len(shape) != len(spec.shape):
         raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} is of rank {len(shape)}; {_wanted(spec)}")
+    elements = 1
     for size, wanted in zip(shape, spec.shape, strict=True):
         if size < 0 or (size != wanted and wanted >= 0):
             raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} does not fit; {_wanted(spec)}")
-    if prod(size or 1 for size in shape) > _MAX_ELEMENTS:
+        elements *= size or 1
+    if elements > _MAX_ELEMENTS:
         raise refuse(f"inputs[{index}].shape", f"{_shape(shape)} holds more elements than any request can carry")
     if tensor.parameters:
         check_input_parameters(f"inputs[{index}].parameters", tensor.parameters)

@@ -29,7 +29,10 @@ def split(message: bytes, raw_key: int) -> tuple[bytes, list[memoryview]]:
             fields += 1
             if fields > _MAX_FIELDS:
                 raise ValueError("the message has too many fields")
-            key, at = _key(message, at)
+            key = message[at]
+            at += 1
+            if key & 0x80:
+                key, at = _long_key(message, start)
             kind = key & 7
             if kind == _DELIMITED:
                 size = message[at]
@@ -60,10 +63,7 @@ def join(header: bytes, raw_key: int, tensors: Sequence[Tensor]) -> bytes:
     return b"".join(parts)
 
 
-def _key(message: bytes, at: int) -> tuple[int, int]:
-    key = message[at]
-    if not key & 0x80:
-        return key, at + 1
+def _long_key(message: bytes, at: int) -> tuple[int, int]:
     key, at = _varint(message, at)
     # An overlong key would read as one field here and perhaps as another behind us.
     if not _FIRST_LONG_KEY <= key <= _MAX_KEY:
