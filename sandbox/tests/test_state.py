@@ -22,17 +22,22 @@ def test_a_second_command_is_told_who_works_on_the_sandbox(state: State) -> None
 
 
 @pytest.mark.requirement("SANDBOX-005")
-def test_a_sandbox_of_another_checkout_is_not_touched(state: State) -> None:
+def test_a_sandbox_of_another_checkout_is_not_touched(state: State, tmp_path: Path) -> None:
     state.claim("source")
-    (state.folder / "owner.json").write_text(json.dumps({"checkout": "/other", "provider": "source"}))
-    with pytest.raises(Problem, match=r"(?s)of /other\..*make -C /other cluster-down"):
+    other = tmp_path / "other"
+    other.mkdir()
+    (state.folder / "owner.json").write_text(json.dumps({"checkout": str(other), "provider": "source"}))
+    with pytest.raises(Problem, match=rf"(?s)of {other}\..*make -C {other} cluster-down"):
         state.claim("source")
-
-
-def test_a_sandbox_of_another_provider_is_not_touched(state: State) -> None:
-    state.claim("source")
     with pytest.raises(Problem, match="Another sandbox runs"):
-        state.claim("kind")
+        state.refuse_strangers()
+
+
+def test_the_sandbox_of_a_checkout_that_is_gone_can_be_taken_over(state: State, tmp_path: Path) -> None:
+    state.claim("source")
+    (state.folder / "owner.json").write_text(json.dumps({"checkout": str(tmp_path / "gone"), "provider": "source"}))
+    state.claim("source")
+    state.refuse_strangers()
 
 
 @pytest.mark.requirement("SANDBOX-003")

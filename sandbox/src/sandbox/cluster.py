@@ -45,6 +45,7 @@ class Sandbox:
     def down(self) -> int:
         """Remove everything; what is kept by content in the cache stays."""
         with self._state.held():
+            self._state.refuse_strangers()
             GitService(self._settings, address="").stop()
             self._provider.down(self._progress)
             self._state.remove()

@@ -1,5 +1,7 @@
 """Run programs: their output goes to a log, and its end into the error when one fails."""
 
+import os
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -62,15 +64,24 @@ def stream(
 ) -> None:
     """Run a long command, hand over each line it prints; raise CommandFailed with the last ones."""
     last: deque[str] = deque(maxlen=200)
+    # In a group of its own: mmdebstrap, when it fails, ends its whole group, and an interrupt must end compilers too.
+    # The kernel ends it when we are killed.
     with subprocess.Popen(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["setpriv", "--pdeathsig", "KILL", "--", *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
     ) as process:
         try:
             for line in process.stdout or ():
                 last.append(line)
                 on_line(line.rstrip("\n"))
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
         raise CommandFailed(command, process.returncode, "".join(last))

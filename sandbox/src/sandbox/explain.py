@@ -7,6 +7,8 @@ from sandbox.problem import Problem
 
 _KEPT = "What was built so far is kept: make cluster continues from here."
 _DISK_FULL = f"The disk is full. Make room (go clean -cache frees what Go can build again). {_KEPT}"
+_AS_ROOT = "Only root may do this: put sudo -E before the command."
+_OF_THE_SYSTEM = {errno.ENOSPC: _DISK_FULL, errno.EACCES: _AS_ROOT, errno.EPERM: _AS_ROOT}
 _REMEDIES = {
     r"no space left on device|disk quota exceeded": _DISK_FULL,
     r"module version is not available": "The module proxy does not hold this version: another GOPROXY may.",
@@ -21,7 +23,7 @@ _REMEDIES = {
 def explained(failure: Exception) -> Problem:
     """Return the failure as a Problem with a remedy, as far as its text tells the cause."""
     if isinstance(failure, OSError):
-        return Problem(str(failure), _DISK_FULL if failure.errno == errno.ENOSPC else "Look at: make doctor")
+        return Problem(str(failure), _OF_THE_SYSTEM.get(failure.errno or 0, "Look at: make doctor"))
     if isinstance(failure, Problem) and failure.remedy:
         return failure
     text = str(failure)

@@ -41,15 +41,19 @@ class State:
 
     def claim(self, provider: str) -> None:
         """Make the folder this checkout's; raise Problem when it is another's."""
+        self.refuse_strangers()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
+        (self.folder / "owner.json").write_text(json.dumps({"checkout": str(ROOT), "provider": provider}))
+
+    def refuse_strangers(self) -> None:
+        """Raise Problem when the sandbox belongs to another checkout, unless that checkout is gone."""
         owner = self.owner()
-        if owner and (owner.checkout != str(ROOT) or owner.provider != provider):
+        if owner and owner.checkout != str(ROOT) and Path(owner.checkout).exists():
             raise Problem(
                 f"Another sandbox runs on this machine: {owner.provider}, of {owner.checkout}.",
                 f"End it first: make -C {owner.checkout} cluster-down",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
-        (self.folder / "owner.json").write_text(json.dumps({"checkout": str(ROOT), "provider": provider}))
 
     def owner(self) -> "Owner | None":
         """Return whose sandbox this is; None when there is none."""
