@@ -1,5 +1,6 @@
 """The life of a real process: start, drain on SIGTERM, failures."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -142,3 +143,10 @@ def test_an_uncaught_exception_is_logged_with_its_trace_and_hidden_from_the_call
     assert "swordfish" in logged["exception"]
     assert logged["level"] == "error"
     assert logged["service"] == "sample"
+
+
+@pytest.mark.requirement("RUNTIME-014")
+def test_a_service_does_not_push_aside_who_woke_it(start_sample: StartSample) -> None:
+    sample = start_sample()
+    sample.wait_for("process.started")
+    assert os.sched_getscheduler(sample.process.pid) == os.SCHED_BATCH

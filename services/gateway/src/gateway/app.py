@@ -31,13 +31,14 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
     parts = build_collaborators(settings)
     process.readiness.require("inference", parts.triton.check_ready)
     queries = build_queries(parts, process.readiness)
-    app = create_app(settings, parts, queries, process.readiness)
+    http = HttpEdge(settings, parts.gate, process.readiness, parts.metrics)
+    app = create_app(settings, parts, queries, http)
     async with AsyncExitStack() as stack:
         for upstream in parts.upstreams:
             stack.push_async_callback(upstream.aclose)
         await stack.enter_async_context(parts.recorder)
         await stack.enter_async_context(
-            HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace)
+            HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace, shed=http.shed)
         )
         edge = GrpcEdge(settings, parts.gate, parts.metrics)
         server = GrpcServer(
@@ -64,9 +65,8 @@ def build_queries(parts: Collaborators, readiness: Readiness) -> Queries:
     return Queries(parts.catalog, parts.triton, ready=ready)
 
 
-def create_app(settings: Settings, parts: Collaborators, queries: Queries, readiness: Readiness) -> RoutedApp:
+def create_app(settings: Settings, parts: Collaborators, queries: Queries, edge: HttpEdge) -> RoutedApp:
     """Return the HTTP app: native API, Open Inference Protocol and the pages."""
-    edge = HttpEdge(settings, parts.gate, readiness, parts.metrics)
     routes = [
         *http_routes(
             edge,

@@ -9,7 +9,7 @@ from grpc import StatusCode
 from service_runtime.admission import AdmissionGate
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import DeadlineExceeded, InvalidInput, Overloaded, ServiceError
-from service_runtime.http_protocol import DEPARTURES
+from service_runtime.http_protocol import ARRIVED, DEPARTURES
 from service_runtime.problems import problem_of
 from service_runtime.readiness import Readiness
 from service_runtime.tracing import server_span
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.http_request import HttpRequest, too_large
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
+from gateway.shedding import Shedder
 
 log = structlog.get_logger()
 
@@ -38,9 +39,12 @@ class HttpEdge:
         self._gate = gate
         self._readiness = readiness
         self._free_bytes = settings.max_buffered_bytes
+        self.shed = Shedder(gate, self.observe)
 
     def endpoint(self, handler: Handler, *, route: str, admitted: bool = True) -> ASGIApp:
         """Return the ASGI app of a Starlette route around `handler`; `route` names it in metrics and spans."""
+        if admitted:
+            self.shed.add(route)
         return _Endpoint(self, handler, route, admitted=admitted)
 
     async def answer(self, handler: Handler, call: "_Call", *, admitted: bool) -> tuple[StatusCode, Response]:
@@ -86,22 +90,27 @@ class HttpEdge:
         declared = call.request.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > limit:
             raise too_large(limit)
-        chunks: list[bytes] = []
-        more = True
+        if ARRIVED in call.scope["state"]:
+            return await self._collect(call, limit)
         try:
             async with asyncio.timeout(deadline.remaining()):
-                while more:
-                    message = await call.receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnect
-                    chunk = message.get("body", b"")
-                    self._hold(call, len(chunk))
-                    if call.held_bytes > limit:
-                        raise too_large(limit)
-                    chunks.append(chunk)
-                    more = message.get("more_body", False)
+                return await self._collect(call, limit)
         except TimeoutError as error:
             raise DeadlineExceeded("receive body") from error
+
+    async def _collect(self, call: "_Call", limit: int) -> bytes:
+        chunks: list[bytes] = []
+        more = True
+        while more:
+            message = await call.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = message.get("body", b"")
+            self._hold(call, len(chunk))
+            if call.held_bytes > limit:
+                raise too_large(limit)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
         return b"".join(chunks)
 
     def _hold(self, call: "_Call", size: int) -> None:
@@ -132,8 +141,8 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
-        request = HttpRequest.of(scope)
-        call = _Call(request, receive)
+        call = _Call(scope, receive)
+        request = call.request
         departures: set[Callable[[], None]] = scope["state"][DEPARTURES]
         departures.add(call.leave)
         try:
@@ -149,8 +158,9 @@ class _Endpoint:
 class _Call:
     """A request that is being answered, the task that answers it, and the bytes that it holds."""
 
-    def __init__(self, request: HttpRequest, receive: Receive) -> None:
-        self.request = request
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.scope = scope
+        self.request = HttpRequest.of(scope)
         self.receive = receive
         self.held_bytes = 0
         self.left = False

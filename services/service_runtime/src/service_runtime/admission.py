@@ -27,6 +27,12 @@ class AdmissionGate:
         """How many wait for their turn."""
         return len(self._waiting)
 
+    def refusal(self) -> Overloaded | None:
+        """Return what the next to come would be told, or None while there is room."""
+        if self._free or len(self._waiting) < self._max_queued:
+            return None
+        return Overloaded("Too many requests at once; nothing was started. Retry later.", retry_after=self._retry_after)
+
     def admit(self, deadline: Deadline, *, stage: str = "queue") -> AbstractAsyncContextManager[Deadline]:
         """Hold a place; raises Overloaded at once when the queue is full. Yields the deadline."""
         return _Place(self, deadline, stage)
@@ -48,10 +54,9 @@ class AdmissionGate:
         self._free += 1
 
     async def _queue(self, deadline: Deadline, stage: str) -> None:
-        if len(self._waiting) >= self._max_queued:
-            raise Overloaded(
-                "Too many requests at once; nothing was started. Retry later.", retry_after=self._retry_after
-            )
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:

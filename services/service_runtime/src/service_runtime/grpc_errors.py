@@ -1,5 +1,6 @@
 """Every error as a gRPC status that is safe to show."""
 
+from functools import lru_cache
 from typing import Any, Protocol
 
 import structlog
@@ -8,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from service_runtime.errors import INTERNAL_MESSAGE, DependencyUnavailable, Overloaded, ServiceError
+from service_runtime.errors import INTERNAL_MESSAGE, DependencyUnavailable, Overloaded, ServiceError, Violation
 from service_runtime.grpc_transport.status import Status
 from service_runtime.tracing import current_span
 
@@ -38,26 +39,32 @@ def status_of(error: Exception, *, method: str) -> Status:
 def _metadata(error: ServiceError) -> tuple[tuple[str, str | bytes], ...]:
     """Return what gRPC callers need besides code and message: trace id, google.rpc details, retry pushback."""
     metadata: list[tuple[str, str | bytes]] = [_trace_id()]
-    details: list[Any] = []
-    if error.violations:
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations
-        ]
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
-    if error.retry_after is not None:
-        delay = Duration()
-        delay.FromMilliseconds(int(error.retry_after * 1000))
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     if isinstance(error, DependencyUnavailable):
         # -1: a transport that retries by itself would only feed an overload.
         pushback = -1 if isinstance(error, Overloaded) else int((error.retry_after or 0) * 1000)
         metadata.append(("grpc-retry-pushback-ms", str(pushback)))
-    if details:
-        status = status_pb2.Status(code=error.code.value[0], message=error.message)
-        status.details.extend(_pack(detail) for detail in details)
-        metadata.append(("grpc-status-details-bin", status.SerializeToString()))
+    if error.violations or error.retry_after is not None:
+        details = _details(error.code, error.message, error.violations, error.retry_after)
+        metadata.append(("grpc-status-details-bin", details))
     return tuple(metadata)
+
+
+@lru_cache(maxsize=64)  # under overload most answers are the same refusal
+def _details(code: StatusCode, message: str, violations: tuple[Violation, ...], retry_after: float | None) -> bytes:
+    """Return the google.rpc.Status of an error, serialized."""
+    status = status_pb2.Status(code=code.value[0], message=message)
+    if violations:
+        fields = [
+            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+            for violation in violations
+        ]
+        status.details.append(_pack(error_details_pb2.BadRequest(field_violations=fields)))
+    if retry_after is not None:
+        delay = Duration()
+        delay.FromMilliseconds(int(retry_after * 1000))
+        status.details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
+    serialized: bytes = status.SerializeToString()
+    return serialized
 
 
 def _pack(message: Any) -> AnyProto:

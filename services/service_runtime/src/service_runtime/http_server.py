@@ -10,7 +10,7 @@ from typing import Self, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from service_runtime.http_protocol import BoundedHttpProtocol
+from service_runtime.http_protocol import BoundedHttpProtocol, Shed
 
 _POLL_SECONDS = 0.02
 
@@ -26,13 +26,22 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves one ASGI app; enter to listen, leave to drain."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, grace: float, head_seconds: float = 20.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        grace: float,
+        head_seconds: float = 20.0,
+        shed: Shed | None = None,
+    ) -> None:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._address = (host, port)
         config = uvicorn.Config(
             app,
-            http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, head_seconds=head_seconds)),
+            http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, head_seconds=head_seconds, shed=shed)),
             ws="none",
             lifespan="off",
             access_log=False,

@@ -11,6 +11,8 @@ from service_runtime.tracing import current_span
 
 log = structlog.get_logger()
 
+PROBLEM_JSON = "application/problem+json"
+
 
 def problem_of(error: Exception, *, instance: str) -> Response:
     """Return the HTTP answer for any error; what may not be shown goes to the log."""
@@ -23,17 +25,29 @@ def problem_of(error: Exception, *, instance: str) -> Response:
 def problem_response(error: ServiceError, *, instance: str) -> Response:
     """Return the HTTP answer for an error that may be shown."""
     span = current_span()
-    body: dict[str, object] = {
-        "type": "about:blank",
-        "title": error.code.name.replace("_", " ").capitalize(),
-        "status": error.http_status,
-        "detail": error.message,
-        "instance": instance,
-        "error": error.message,  # what Open Inference Protocol clients read
-        "code": error.code.name,
-        "trace_id": span.trace_id if span else "",
-        "retryable": error.retryable,
-        "violations": [{"field": v.field, "description": v.description} for v in error.violations],
-    }
-    headers = {} if error.retry_after is None else {"retry-after": str(max(1, math.ceil(error.retry_after)))}
-    return Response(orjson.dumps(body), error.http_status, headers, "application/problem+json")
+    body = problem_body(error, instance=instance, trace_id=span.trace_id if span else "")
+    headers = {} if error.retry_after is None else {"retry-after": retry_after(error.retry_after)}
+    return Response(body, error.http_status, headers, PROBLEM_JSON)
+
+
+def problem_body(error: ServiceError, *, instance: str, trace_id: str) -> bytes:
+    """Return the JSON that says what went wrong."""
+    return orjson.dumps(
+        {
+            "type": "about:blank",
+            "title": error.code.name.replace("_", " ").capitalize(),
+            "status": error.http_status,
+            "detail": error.message,
+            "instance": instance,
+            "error": error.message,  # what Open Inference Protocol clients read
+            "code": error.code.name,
+            "trace_id": trace_id,
+            "retryable": error.retryable,
+            "violations": [{"field": v.field, "description": v.description} for v in error.violations],
+        }
+    )
+
+
+def retry_after(seconds: float) -> str:
+    """Return the value of the header Retry-After, which knows whole seconds."""
+    return str(max(1, math.ceil(seconds)))

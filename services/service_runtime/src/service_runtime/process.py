@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -100,6 +101,14 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
+def _wait_for_our_turn() -> None:
+    """Leave a busy core to whoever has it until it rests: docs/adr/0012-batch-scheduling.md."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as error:  # a sandbox may forbid it; nothing but speed depends on it
+        log.info("process.scheduling_refused", reason=error.strerror)
+
+
 def run(
     name: str,
     settings: ServiceSettings,
@@ -110,6 +119,7 @@ def run(
     """Configure logs and traces, run `service(process)` and exit with its code."""
     configure_logging(name, level=settings.log_level, log_format=settings.log_format)
     configure_tracing(name, endpoint=settings.otlp_endpoint, version=version)
+    _wait_for_our_turn()
     sys.exit(uvloop.run(_main(settings, service)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations  # grpc's run-time classes are not subscripta
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 import grpc
@@ -39,14 +40,19 @@ class _Servicer(PredictionServiceServicer):
         self._catalog = catalog
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
-        return pb.PredictResponse(prediction=await self._predict(request, context))
+        response = pb.PredictResponse()
+        _fill(response.prediction, await self._predict(request, context))
+        return response
 
     async def BatchPredict(self, request: pb.BatchPredictRequest, context: Context) -> pb.BatchPredictResponse:  # noqa: N802
         async with self._edge.admitted(context) as deadline:
             predictions = await self._predictor.predict_batch(
                 request.model, request.images, deadline=deadline, caller=CALLER_KIND_GRPC
             )
-        return pb.BatchPredictResponse(predictions=map(_prediction, predictions))
+        response = pb.BatchPredictResponse()
+        for prediction in predictions:
+            _fill(response.predictions.add(), prediction)
+        return response
 
     # Writes by context instead of yielding: one task owns the call, so cancelling it ends all of its work.
     async def PredictStream(  # type: ignore[override]  # noqa: N802
@@ -91,32 +97,38 @@ class _Servicer(PredictionServiceServicer):
         except ServiceError as error:
             problem = pb.PredictionError(code=error.code.name, message=error.message, retryable=error.retryable)
             return pb.PredictStreamResponse(request_id=request.request_id, error=problem)
-        return pb.PredictStreamResponse(request_id=request.request_id, prediction=prediction)
+        response = pb.PredictStreamResponse(request_id=request.request_id)
+        _fill(response.prediction, prediction)
+        return response
 
-    async def _predict(self, request: pb.PredictRequest | pb.PredictStreamRequest, context: Context) -> pb.Prediction:
+    async def _predict(self, request: pb.PredictRequest | pb.PredictStreamRequest, context: Context) -> Prediction:
         async with self._edge.admitted(context) as deadline:
-            prediction = await self._predictor.predict(
+            return await self._predictor.predict(
                 request.model, request.image, deadline=deadline, caller=CALLER_KIND_GRPC
             )
-        return _prediction(prediction)
 
 
-def _prediction(prediction: Prediction) -> pb.Prediction:
+def _fill(answer: pb.Prediction, prediction: Prediction) -> None:
+    """Write a prediction into the message that goes out: a message put into another is copied."""
     made = prediction.made
-    return pb.Prediction(
-        prediction_id=made.prediction_id,
-        model=made.model,
-        label=made.label,
-        confidence=prediction.confidence,
-        probabilities=[
-            pb.ClassProbability(label=label, probability=probability)
-            for label, probability in zip(prediction.model.labels, prediction.probabilities, strict=True)
-        ],
-        feature_spec=pb.FeatureSpecRef(name=made.feature_spec, digest=made.feature_spec_digest),
-        timings=made.timings,
-        trace_id=made.trace_id,
-        features=prediction.features,
-    )
+    answer.CopyFrom(_labelled(prediction.model.labels))
+    answer.prediction_id = made.prediction_id
+    answer.model.CopyFrom(made.model)
+    answer.label = made.label
+    answer.confidence = prediction.confidence
+    for slot, probability in zip(answer.probabilities, prediction.probabilities, strict=True):
+        slot.probability = probability
+    answer.feature_spec.name = made.feature_spec
+    answer.feature_spec.digest = made.feature_spec_digest
+    answer.timings.CopyFrom(made.timings)
+    answer.trace_id = made.trace_id
+    answer.features.extend(prediction.features)
+
+
+@lru_cache(maxsize=256)
+def _labelled(labels: tuple[str, ...]) -> pb.Prediction:
+    """Return the labels of a model with room for their probabilities, made once."""
+    return pb.Prediction(probabilities=[pb.ClassProbability(label=label) for label in labels])
 
 
 def _model(model: ServedModel) -> pb.Model:

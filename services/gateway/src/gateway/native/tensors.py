@@ -60,7 +60,7 @@ def read_answer(response: ModelInferResponse, model: ServedModel, *, count: int)
     width = len(model.labels)
     if len(classes) != count or len(flat) != count * width:
         raise _broken(model, "the outputs have another size than the labels and images ask for")
-    if not math.isfinite(sum(flat)) or not all(0 <= index < width for index in classes):
+    if not math.isfinite(sum(flat)) or min(classes) < 0 or max(classes) >= width:
         raise _broken(model, "a probability is not a number, or a label is out of range")
     rows = [flat] if count == 1 else [flat[at : at + width] for at in range(0, len(flat), width)]
     return Answer(classes, rows)
