@@ -20,7 +20,7 @@ from sandbox.settings import HOST_IP, LINK_PREFIX, NODE_IP, SandboxSettings
 
 _LINK = "fairlead0"
 _START_S = 20.0
-_STOP_S = 20.0
+_STOP_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,10 @@ class Node:
 
     def remove(self) -> None:
         """End every process of the node, then remove all that is left of it."""
+        if other := self.other_state():
+            raise Problem(
+                f"The sandbox that runs keeps its state in {other}.", f"SANDBOX_STATE={other} make cluster-down"
+            )
         self._clear_ruins()
         remove_tree(self.settings.state / "node")
 
