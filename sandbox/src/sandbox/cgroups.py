@@ -1,8 +1,10 @@
 """The node's own control group, in every hierarchy this machine mounts."""
 
 import errno
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,19 +66,18 @@ def members() -> set[int]:
     """Return every process of the node, pods included, as this machine numbers them."""
     found: set[int] = set()
     for hierarchy in of_this_machine():
-        for file in hierarchy.group.rglob("cgroup.procs"):
-            found.update(map(int, file.read_text().split()))
+        # Groups come and go meanwhile, and os.walk passes over what is gone.
+        for folder, _, _ in os.walk(hierarchy.group):
+            with suppress(OSError):
+                found.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
     return found - {0}
 
 
 def remove() -> None:
     """Remove the node's groups, leaves first; its processes have ended."""
     for hierarchy in of_this_machine():
-        if not hierarchy.group.exists():
-            continue
-        for folder in sorted(hierarchy.group.rglob("*/"), reverse=True):
-            _remove_empty(folder)
-        _remove_empty(hierarchy.group)
+        for folder, _, _ in os.walk(hierarchy.group, topdown=False):
+            _remove_empty(Path(folder))
 
 
 def _remove_empty(folder: Path) -> None:

@@ -15,11 +15,12 @@ from sandbox import cgroups, node_files
 from sandbox.commands import output_of, succeeds
 from sandbox.node_entry import KEPT_FOLDERS
 from sandbox.problem import Problem
+from sandbox.removal import remove_tree
 from sandbox.settings import HOST_IP, LINK_PREFIX, NODE_IP, SandboxSettings
 
 _LINK = "fairlead0"
 _START_S = 20.0
-_STOP_S = 20.0
+_STOP_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,12 @@ class Node:
 
     def remove(self) -> None:
         """End every process of the node, then remove all that is left of it."""
+        if other := self.other_state():
+            raise Problem(
+                f"The sandbox that runs keeps its state in {other}.", f"SANDBOX_STATE={other} make cluster-down"
+            )
         self._clear_ruins()
-        if (self.settings.state / "node").exists():
-            shutil.rmtree(self.settings.state / "node")
+        remove_tree(self.settings.state / "node")
 
     def _lay_out(self, programs: Sequence[Path]) -> None:
         node = self.settings.state / "node"

@@ -45,7 +45,7 @@ def contents() -> dict[str, str]:
     return {
         "etc/hostname": f"{NODE_NAME}\n",
         "etc/hosts": f"127.0.0.1 localhost\n{NODE_IP} {NODE_NAME}\n",
-        # Nobody answers there, at once: what a pod asks about the outside fails instead of hanging.
+        # Nobody answers there: there is no outside, and what a pod asks about it fails after five seconds.
         "etc/resolv.conf": f"nameserver {NODE_IP}\n",
         "etc/containerd/config.toml": _CONTAINERD,
         "etc/docker/registry/config.yml": _REGISTRY,

@@ -11,11 +11,14 @@ from sandbox.upstream import MANIFESTS
 _NAMESPACE = "network-policy-probe"
 _FOLDER = MANIFESTS / _NAMESPACE
 _EFFECT_S = 60.0
+_GONE_S = 120.0
 _POLL_S = 0.5
 
 
 def prove_enforcement(kubectl: Kubectl) -> None:
     """Let one pod reach another, forbid it, and see the connection fail; raise Problem otherwise."""
+    # One that an earlier command left, or that is still going, takes no pods.
+    kubectl.run("delete", "namespace", _NAMESPACE, "--ignore-not-found", timeout_s=_GONE_S)
     kubectl.apply((_FOLDER / "pods.yaml").read_text())
     try:
         kubectl.run(
