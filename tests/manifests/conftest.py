@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 from delivery.declarations import Declaration, declared_services
 from delivery.environments import Environment, environment_folders, render_environment
-from delivery.programs import Toolbox
+from delivery.programs import KUBECONFORM, KUSTOMIZE, Toolbox
 from delivery.rendering import Renderer
+from delivery.schemas import schemas
 from local_stack.settings import StackSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 TREES = ("clusters", "platform", "models")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(900))  # where Go has to build the programs first
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +30,11 @@ def toolbox() -> Toolbox:
         if StackSettings.read().environment.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    return Toolbox()
+    built = Toolbox()
+    for program in (KUSTOMIZE, KUBECONFORM):
+        built.program(program)
+    schemas(built)
+    return built
 
 
 @pytest.fixture(scope="session")
