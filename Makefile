@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests
+MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests sandbox delivery
 SERVICES := gateway preprocessing inference monitoring
 
 ##@ Run
@@ -26,12 +26,26 @@ logs: $(VENV)/.serve ## Follow the logs of all services
 test: setup ## Every test that needs neither root nor a cluster
 	@tools/test
 
-check: setup ## Format, lint, types, protos, workflows, spelling
+check: setup ## Format, lint, types, protos, manifests, workflows, spelling
 	@tools/check
 
 format: setup ## Rewrite the sources in the house format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
+
+##@ Cluster
+.PHONY: cluster cluster-status cluster-down doctor
+cluster: $(VENV)/.serve ## A real one-node Kubernetes with Argo CD, or what is missing of it
+	@$(BIN)/python -m sandbox up
+
+cluster-status: $(VENV)/.serve ## What of it runs, and what is wrong with it
+	@$(BIN)/python -m sandbox status
+
+cluster-down: $(VENV)/.serve ## Remove it and everything of it
+	@$(BIN)/python -m sandbox down
+
+doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
+	@$(BIN)/python -m sandbox doctor
 
 ##@ Measure
 .PHONY: load bench
@@ -57,7 +71,7 @@ lock: $(UV) ## Resolve requirements/ anew from the pyproject files
 
 .PHONY: help
 help: ## Print this
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV): requirements/bootstrap.txt
 	@$(PYTHON) tools/make_venv.py $(VENV) requirements/bootstrap.txt

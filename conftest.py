@@ -1,10 +1,11 @@
-"""The fixtures of every test folder, and a guard for two package names.
+"""The fixtures of every test folder, and a guard for three package names.
 
 In importlib mode pytest would make a namespace package of the folder local_stack/ while it imports
-local_stack/tests, and so hide the real package (loadtests/ too); one that is already imported stays.
+local_stack/tests, and so hide the real package (loadtests/ and sandbox/ too); one that is already imported stays.
 """
 
 import loadtests  # noqa: F401
 import local_stack  # noqa: F401
+import sandbox  # noqa: F401
 
 pytest_plugins = ["local_stack.pytest_plugin"]

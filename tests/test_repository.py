@@ -128,9 +128,9 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert dead == []
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    numbers = sorted(int(path.name[:4]) for path in tracked("docs/adr/*.md"))
-    assert numbers == list(range(1, len(numbers) + 1))
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in tracked("docs/adr/*.md")]
+    assert len(numbers) == len(set(numbers))
 
 
 def test_every_decision_that_is_named_exists() -> None:

@@ -44,13 +44,20 @@ def test_service_yaml_is_complete(service: str) -> None:
     declared = declaration(service)
     assert set(declared) == KEYS
     assert declared["name"] == service
-    assert all(set(port) == {"name", "port", "protocol"} for port in declared["ports"])
+    assert all(set(port) == {"name", "port", "protocol", "from"} for port in declared["ports"])
 
 
 @pytest.mark.parametrize("spec", SERVICES, ids=NAMES)
 def test_the_declared_ports_are_those_of_the_laptop(spec: Any) -> None:
     declared = {port["port"] for port in declaration(spec.name)["ports"]}
     assert declared == set(spec.ports.values())
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_callers_are_those_that_some_port_is_open_to(service: str) -> None:
+    """kubelet and localhost are no callers: the one probes, the other is the process itself."""
+    open_to = {peer for port in declaration(service)["ports"] for peer in port["from"]}
+    assert open_to - {"kubelet", "localhost"} == set(declaration(service)["called_by"])
 
 
 @pytest.mark.parametrize("service", NAMES)

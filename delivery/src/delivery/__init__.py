@@ -1,0 +1,1 @@
+"""What this repository deploys: rendered, validated, and held to rules."""

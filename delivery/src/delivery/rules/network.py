@@ -1,0 +1,110 @@
+"""Rules for the network: the declared call graph is what policies allow, no more and no less."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from delivery.declarations import CALLERS, Declaration
+from delivery.environments import App
+from delivery.manifests import NAME_LABEL, Manifest, dig, of_kind
+from delivery.rules.effective import own_containers
+
+Said = Iterator[tuple[Manifest, str]]
+Edge = tuple[str, str, int]
+
+
+def edges_are_declared(app: App, services: Mapping[str, Declaration]) -> Said:
+    """Ingress and egress of NetworkPolicies are the edges of service.yaml."""
+    expected = _declared(app.service, services)
+    allowed: set[Edge] = set()
+    for policy in of_kind(app.objects, "NetworkPolicy"):
+        for edge in _edges(policy):
+            if edge is None:
+                yield policy, "allows more than pods by name on ports by number: name one service and its port"
+            elif edge in expected or _is_a_caller(edge, services):
+                allowed.add(edge)
+            else:
+                yield policy, f"allows {_spoken(edge)}, which no service.yaml declares"
+    for edge in sorted(expected - allowed):
+        yield app.objects[0], f"no NetworkPolicy allows {_spoken(edge)}, which service.yaml declares"
+
+
+def _declared(service: Declaration, services: Mapping[str, Declaration]) -> set[Edge]:
+    inward = {(peer, service.name, port.number) for port in service.ports for peer in _peers(port.open_to, services)}
+    outward = {
+        (service.name, callee, port.number)
+        for callee in service.content["calls"]
+        for port in services[callee].ports
+        if service.name in port.open_to
+    }
+    return inward | outward
+
+
+def _peers(open_to: frozenset[str], services: Mapping[str, Declaration]) -> set[str]:
+    return {peer for peer in open_to if peer in services or peer == CALLERS}
+
+
+def _is_a_caller(edge: Edge, services: Mapping[str, Declaration]) -> bool:
+    """A pod that is no service, as a smoke test, may use what is open to anybody."""
+    source, target, number = edge
+    ports = services[target].ports if target in services else ()
+    return source not in services and any(port.number == number and CALLERS in port.open_to for port in ports)
+
+
+def _edges(policy: Manifest) -> Iterator[Edge | None]:
+    """Return the edges that a policy allows, and None for what names no single service or port."""
+    own = _name(policy.at("spec"))
+    for direction, peers in (("ingress", "from"), ("egress", "to")):
+        for rule in policy.at("spec", direction, default=[]):
+            others = [_name(peer) for peer in rule.get(peers, [])] or [CALLERS if direction == "ingress" else ""]
+            numbers = [port.get("port") for port in rule.get("ports", [])] or [None]
+            for other in others:
+                for number in numbers:
+                    known = own and other and isinstance(number, int)
+                    ends = (other, own) if direction == "ingress" else (own, other)
+                    yield (*ends, number) if known else None
+
+
+def _name(peer: Any) -> str:
+    """Return the service that a peer selects; empty when it is anything else."""
+    if set(peer) - {"podSelector", "policyTypes", "ingress", "egress"}:
+        return ""
+    labels = dig(peer, "podSelector", "matchLabels", default={})
+    return labels[NAME_LABEL] if set(labels) == {NAME_LABEL} else ""
+
+
+def _spoken(edge: Edge) -> str:
+    return f"{edge[0]} to {edge[1]} on port {edge[2]}"
+
+
+def service_has_the_declared_ports(app: App) -> Said:
+    """The Service offers what service.yaml declares, each port with its protocol: meshes need it by name."""
+    expected = {(port.name, port.number, port.protocol) for port in app.service.ports if port.in_the_service}
+    for service in of_kind(app.objects, "Service"):
+        rows = service.at("spec", "ports", default=[])
+        found = {(row.get("name"), row.get("port"), row.get("appProtocol")) for row in rows}
+        if found != expected:
+            yield service, f"ports (name, port, appProtocol) are {sorted(found, key=str)}, declared {sorted(expected)}"
+        if wrong := [row["name"] for row in rows if row.get("targetPort") != row.get("name")]:
+            yield service, f"targetPort of {', '.join(wrong)} must be the port's own name"
+
+
+def pod_has_the_declared_ports(app: App) -> Said:
+    """The container names every port that anything outside it may reach."""
+    expected = {(port.name, port.number) for port in app.service.ports if port.in_the_pod}
+    for container in own_containers(app):
+        found = {(row.get("name"), row.get("containerPort")) for row in container.get("ports", [])}
+        if found != expected:
+            workload = next(of_kind(app.objects, "Deployment", "StatefulSet"))
+            yield workload, f"container ports are {sorted(found, key=str)}, declared {sorted(expected)}"
+
+
+def door_is_where_facts_say(app: App) -> Said:
+    """Callers come in where the facts of the cluster say, and only through a service that is open to callers."""
+    is_door = any(CALLERS in port.open_to for port in app.service.ports)
+    wanted = app.facts.door if is_door else "ClusterIP"
+    for service in of_kind(app.objects, "Service"):
+        if (found := service.at("spec", "type", default="ClusterIP")) != wanted:
+            yield service, f"is of type {found}; in {app.facts.environment} it is {wanted} (facts: door)"
+
+
+NETWORK = (service_has_the_declared_ports, pod_has_the_declared_ports, door_is_where_facts_say)

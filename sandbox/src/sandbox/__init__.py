@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes with Argo CD on this machine."""

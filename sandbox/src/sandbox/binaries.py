@@ -1,0 +1,52 @@
+"""The programs the sandbox is made of, and the pinned Go modules they are built from."""
+
+from dataclasses import dataclass
+
+KUBERNETES = "v1.35.4"
+ARGO_CD = "v3.5.3"
+
+_KUBERNETES_STAMPS = (
+    f"k8s.io/component-base/version.gitVersion={KUBERNETES}",
+    "k8s.io/component-base/version.gitMajor=1",
+    "k8s.io/component-base/version.gitMinor=35",
+    "k8s.io/component-base/version.gitTreeState=clean",
+    f"k8s.io/client-go/pkg/version.gitVersion={KUBERNETES}",
+)
+_ARGO_STAMPS = (f"github.com/argoproj/argo-cd/v3/common.version={ARGO_CD.removeprefix('v')}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """One program: the tools module that pins it, its package, and the version written into it."""
+
+    name: str
+    family: str
+    package: str
+    stamps: tuple[str, ...] = ()
+
+
+BINARIES = (
+    Binary("pause", "pause", "."),
+    Binary("no-dex", "no-dex", "."),
+    *(
+        Binary(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_STAMPS)
+        for name in (
+            "kubeadm",
+            "kubectl",
+            "kubelet",
+            "kube-proxy",
+            "kube-scheduler",
+            "kube-controller-manager",
+            "kube-apiserver",
+        )
+    ),
+    Binary("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
+    Binary("etcdctl", "etcd", "go.etcd.io/etcd/etcdctl/v3"),
+    Binary("kustomize", "kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),
+    Binary("kubeconform", "kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
+    Binary("coredns", "coredns", "github.com/coredns/coredns"),
+    Binary("local-path-provisioner", "local-path", "github.com/rancher/local-path-provisioner"),
+    Binary("netpol", "netpol", "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard"),
+    Binary("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
+    Binary("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd", _ARGO_STAMPS),
+)

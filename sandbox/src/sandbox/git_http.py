@@ -1,0 +1,117 @@
+"""A git server with smart HTTP: git's own http-backend behind a small web server.
+
+Everybody may fetch. Only this machine may push: a push runs the repository's hooks, and those run as root.
+"""
+
+import ipaddress
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+_CHUNK = 1 << 16
+
+
+class GitServer(ThreadingHTTPServer):
+    """Serves every bare repository in a folder."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], repositories: Path) -> None:
+        self.repositories = repositories
+        super().__init__(address, _Handler)
+
+    def may_push(self, caller: str) -> bool:
+        """Say whether a caller is this machine; pods come from the node's address."""
+        return caller == self.server_address[0] or ipaddress.ip_address(caller).is_loopback
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: GitServer
+    protocol_version = "HTTP/1.1"  # with 1.0, git's client refuses to send a pack in chunks
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        print(self.address_string(), format % args, flush=True)
+
+    def _serve(self) -> None:
+        if "git-receive-pack" in self.path and not self.server.may_push(self.client_address[0]):
+            self.send_error(403, "Only the machine that runs the sandbox may push")
+            return
+        with subprocess.Popen(
+            ["git", "http-backend"], env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as backend:
+            if backend.stdin and isinstance(backend.stdout, BufferedReader):
+                # A backend that refuses does not read to the end; why it refuses is in its answer.
+                with suppress(BrokenPipeError):
+                    self._send_body(backend.stdin)
+                self._relay(backend.stdout)
+
+    def _environment(self) -> dict[str, str]:
+        url = urlsplit(self.path)
+        optional = {
+            "CONTENT_LENGTH": self.headers.get("Content-Length"),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding"),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol"),
+        }
+        return {
+            **os.environ,  # noqa: TID251 - git and the hooks need their PATH
+            **{name: value for name, value in optional.items() if value},
+            "GIT_PROJECT_ROOT": str(self.server.repositories),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": unquote(url.path),
+            "QUERY_STRING": url.query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "REMOTE_ADDR": self.client_address[0],
+            # http-backend accepts pushes from named users only; who may push was decided above.
+            "REMOTE_USER": "sandbox" if self.server.may_push(self.client_address[0]) else "",
+        }
+
+    def _send_body(self, backend: IO[bytes]) -> None:
+        with backend:
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    backend.write(self.rfile.read(size))
+                    self.rfile.readline()
+                return
+            left = int(self.headers.get("Content-Length") or 0)
+            while left:
+                part = self.rfile.read(min(left, _CHUNK))
+                if not part:
+                    return
+                backend.write(part)
+                left -= len(part)
+
+    def _relay(self, answer: BufferedReader) -> None:
+        status, headers = 200, []
+        while line := answer.readline().strip():
+            name, _, value = line.decode().partition(": ")
+            if name == "Status":
+                status = int(value.split()[0])
+            else:
+                headers.append((name, value))
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        # The answer's length is unknown while a hook still prints: its end is the end of the connection.
+        self.send_header("Connection", "close")
+        self.end_headers()
+        # Whatever is there goes out at once: the output of a hook is read by a person who waits.
+        while part := answer.read1(_CHUNK):
+            self.wfile.write(part)
+            self.wfile.flush()
+
+
+if __name__ == "__main__":
+    GitServer((sys.argv[1], int(sys.argv[2])), Path(sys.argv[3])).serve_forever()

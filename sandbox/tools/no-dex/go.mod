@@ -1,0 +1,3 @@
+module no-dex
+
+go 1.26.0

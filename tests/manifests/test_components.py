@@ -1,0 +1,105 @@
+"""Each component does what its README says, on whatever it is for."""
+
+from pathlib import Path
+
+import pytest
+from delivery.manifests import SERVERS, Manifest, of_kind
+from delivery.programs import Toolbox
+from delivery.rendering import Renderer
+from local_stack.settings import ROOT
+
+pytestmark = pytest.mark.xdist_group("manifests")
+
+PLATFORM = ROOT / "platform" / "components"
+INFERENCE = ROOT / "services" / "inference" / "deploy"
+GATEWAY = ROOT / "services" / "gateway" / "deploy"
+BASES = sorted(ROOT.glob("services/*/deploy/base"))
+COMPONENTS = sorted([*PLATFORM.iterdir(), *ROOT.glob("services/*/deploy/components/*")])
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda path: path.name)
+def test_a_component_says_what_it_does_and_names_a_mistake_that_is_refused(component: Path) -> None:
+    readme = (component / "README.md").read_text()
+    assert readme.startswith(f"# {component.name}\n")
+    assert "Must fail: [" in readme
+
+
+def everything(renderer: Renderer, name: str) -> list[Manifest]:
+    return renderer.composed(BASES, [PLATFORM / name])
+
+
+@pytest.mark.requirement("MANIFESTS-010")
+def test_our_patches_of_argo_cd_fit_the_manifests_that_upstream_ships(renderer: Renderer, toolbox: Toolbox) -> None:
+    upstream = toolbox.module("github.com/argoproj/argo-cd/v3@v3.5.3") / "manifests" / "cluster-install"
+    objects = renderer.composed([upstream], [ROOT / "platform" / "addons" / "argocd"])
+    (settings,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "argocd-cm"]
+    customized = {name.rpartition("_")[2] for name in settings.at("data") if ".health." in name}
+    assert customized == {"Application", "ApplicationSet"}
+
+
+@pytest.mark.requirement("MANIFESTS-007")
+def test_single_replica_runs_one_of_each_without_autoscalers(renderer: Renderer) -> None:
+    objects = everything(renderer, "single-replica")
+    assert list(of_kind(objects, "HorizontalPodAutoscaler")) == []
+    assert [each.at("spec", "replicas") for each in of_kind(objects, *SERVERS)] == [1, 1, 1, 1]
+
+
+@pytest.mark.requirement("MANIFESTS-007")
+def test_ha_keeps_three_of_each_on_different_nodes(renderer: Renderer) -> None:
+    objects = everything(renderer, "ha")
+    assert {each.at("spec", "minReplicas") for each in of_kind(objects, "HorizontalPodAutoscaler")} == {3}
+    spread = [each.pod["topologySpreadConstraints"][0] for each in of_kind(objects, "Deployment")]
+    assert {(row["topologyKey"], row["whenUnsatisfiable"]) for row in spread} == {
+        ("kubernetes.io/hostname", "DoNotSchedule")
+    }
+
+
+@pytest.mark.requirement("MANIFESTS-007")
+def test_small_asks_for_little_and_keeps_the_limits(renderer: Renderer) -> None:
+    before = {each.name: each for each in of_kind(renderer.composed(BASES, []), *SERVERS)}
+    for workload in of_kind(everything(renderer, "small"), *SERVERS):
+        resources = workload.containers[0]["resources"]
+        assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("100m", "128Mi")
+        assert resources["limits"] == before[workload.name].containers[0]["resources"]["limits"]
+
+
+@pytest.mark.requirement("MANIFESTS-007")
+def test_registry_puts_the_facts_registry_before_every_image(renderer: Renderer) -> None:
+    facts = ROOT / "clusters" / "local" / "facts"
+    objects = renderer.composed([*BASES, facts], [GATEWAY / "components" / "smoke", PLATFORM / "registry"])
+    images = {container["image"] for each in objects for container in each.containers}
+    names = ("gateway", "preprocessing", "inference", "monitoring")
+    assert images == {f"10.245.0.2:5000/fairlead/{name}" for name in names}
+
+
+@pytest.mark.requirement("MANIFESTS-008")
+@pytest.mark.parametrize(
+    ("component", "resource"), [("gpu-nvidia", "nvidia.com/gpu"), ("gpu-mig", "nvidia.com/mig-1g.10gb")]
+)
+def test_a_gpu_component_asks_for_its_gpu_and_runs_the_gpu_image(
+    renderer: Renderer, component: str, resource: str
+) -> None:
+    objects = renderer.composed([INFERENCE / "base"], [INFERENCE / "components" / component])
+    (workload,) = of_kind(objects, "Deployment")
+    (container,) = workload.containers
+    asked = {name: value for name, value in container["resources"]["limits"].items() if "nvidia.com" in name}
+    assert asked == {resource: "1"}
+    assert container["image"] == "fairlead/inference-gpu"
+    (settings,) = of_kind(objects, "ConfigMap")
+    assert (settings.at("data", "INFERENCE_BACKEND"), settings.at("data", "INFERENCE_GPU")) == ("onnxruntime", "true")
+
+
+@pytest.mark.requirement("MANIFESTS-008")
+def test_node_port_opens_the_same_two_ports_on_every_node(renderer: Renderer) -> None:
+    (service,) = of_kind(renderer.composed([GATEWAY / "base"], [GATEWAY / "components" / "node-port"]), "Service")
+    assert service.at("spec", "type") == "NodePort"
+    assert {(row["name"], row["nodePort"]) for row in service.at("spec", "ports")} == {("http", 30080), ("grpc", 30090)}
+
+
+@pytest.mark.requirement("MANIFESTS-008")
+def test_smoke_asks_one_picture_after_every_sync(renderer: Renderer) -> None:
+    objects = renderer.composed([GATEWAY / "base"], [GATEWAY / "components" / "smoke"])
+    (job,) = of_kind(objects, "Job")
+    assert job.annotations["argocd.argoproj.io/hook"] == "PostSync"
+    (script,) = [each for each in of_kind(objects, "ConfigMap") if "smoke" in each.name]
+    assert job.pod["volumes"][0]["configMap"]["name"] == script.name
