@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from sandbox.removal import remove_tree
 
 
 class Cache:
@@ -30,13 +31,13 @@ class Cache:
             _sync(made)
             made.replace(entry)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_tree(scratch)
         return entry
 
     def sweep(self) -> None:
         """Remove what commands that were killed left half made."""
         for leftover in self.folder.glob("*/.*-*.*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_tree(leftover)
 
 
 def digest_of(inputs: Iterable[bytes | str]) -> str:

@@ -74,8 +74,10 @@ def _bootstrap(made: Path, packages: tuple[str, ...], step: Step) -> None:
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in leave_out]
     include = f"--include={','.join(packages)}"
     command = ["mmdebstrap", "--variant=minbase", "--format=tar", include, *options, _SUITE, str(made)]
-    # What it unpacks lies beside the result, so that what a killed command leaves is swept with it.
-    stream(["env", f"SOURCE_DATE_EPOCH={_EPOCH}", f"TMPDIR={made.parent}", *command], on_line=show)
+    # It mounts /proc, /sys and devices below what it unpacks: in namespaces of its own, these and its processes vanish
+    # with it. What it unpacks lies beside the result, so that what a killed command leaves is swept.
+    apart = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child=KILL", "--"]
+    stream([*apart, "env", f"SOURCE_DATE_EPOCH={_EPOCH}", f"TMPDIR={made.parent}", *command], on_line=show)
 
 
 def _unpack(archive: Path, made: Path) -> None:

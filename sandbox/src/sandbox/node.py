@@ -15,6 +15,7 @@ from sandbox import cgroups, node_files
 from sandbox.commands import output_of, succeeds
 from sandbox.node_entry import KEPT_FOLDERS
 from sandbox.problem import Problem
+from sandbox.removal import remove_tree
 from sandbox.settings import HOST_IP, LINK_PREFIX, NODE_IP, SandboxSettings
 
 _LINK = "fairlead0"
@@ -68,8 +69,7 @@ class Node:
     def remove(self) -> None:
         """End every process of the node, then remove all that is left of it."""
         self._clear_ruins()
-        if (self.settings.state / "node").exists():
-            shutil.rmtree(self.settings.state / "node")
+        remove_tree(self.settings.state / "node")
 
     def _lay_out(self, programs: Sequence[Path]) -> None:
         node = self.settings.state / "node"

@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.problem import Problem
+from sandbox.removal import remove_tree
 from sandbox.settings import ROOT
 
 
@@ -74,8 +74,7 @@ class State:
 
     def remove(self) -> None:
         """Remove the folder."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        remove_tree(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
