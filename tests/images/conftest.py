@@ -1,4 +1,4 @@
-"""The four images as containers: read-only root, no root user, no capabilities, as the pods of the manifests run them."""
+"""The four images as containers: read-only root, no root user, no capabilities, as the manifests run them."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SERVICES = ("preprocessing", "monitoring", "inference", "gateway")
 NEEDS = ("buildah", "skopeo", "runc", "unshare", "nsenter")
 START_S = 60.0
 PIN = (ROOT / "local_stack" / "release.env").read_text().split("=", 1)[1].strip()
-WRITABLE = {"gateway": ("/tmp",), "preprocessing": ("/tmp",), "monitoring": ("/tmp", "/data"), "inference": ("/tmp",)}
+WRITABLE = {"monitoring": ["/data"]}
 SETTINGS = {"inference": {"INFERENCE_PINS": PIN}}
 
 
@@ -92,7 +92,7 @@ class Pod:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        for name, container in self.containers.items():
+        for name in self.containers:
             subprocess.run(
                 ["runc", "--root", str(self.folder / "runc"), "kill", self._id(name), "TERM"],
                 capture_output=True,
@@ -137,8 +137,8 @@ def _mounts(name: str) -> Iterator[Mapping[str, Any]]:
     yield {"destination": "/proc", "type": "proc", "source": "proc"}
     yield {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}
     shared = ["nosuid", "nodev", "mode=1777", "size=256m"]
-    yield {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": shared}
-    for folder in WRITABLE[name]:
+    yield {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": shared}  # noqa: S108 - inside the container
+    for folder in ["/tmp", *WRITABLE.get(name, [])]:  # noqa: S108 - inside the container
         options = ["nosuid", "nodev", "uid=65532", "gid=65532", "size=256m"]
         yield {"destination": folder, "type": "tmpfs", "source": "tmpfs", "options": options}
 
@@ -153,6 +153,7 @@ def pod(library: Library, images: Mapping[str, Image], tmp_path_factory: pytest.
         stack.callback(keeper.wait)
         stack.callback(keeper.kill)
         assert keeper.stdout is not None
+        stack.callback(keeper.stdout.close)
         assert keeper.stdout.readline() == b"up\n"
         pod = Pod(tmp_path_factory.mktemp("pod"), keeper.pid, {})
         roots = {name: stack.enter_context(library.mounted(images[name])) for name in SERVICES}

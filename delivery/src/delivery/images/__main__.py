@@ -61,7 +61,9 @@ def _sandbox_registry() -> str:
 
 
 def _say(library: Library, image: Image) -> None:
-    print(f"  {image.name}@{image.digest}  {image.megabytes} MB, built in {image.seconds} s, bill: {library.bill(image)}")
+    print(
+        f"  {image.name}@{image.digest}  {image.megabytes} MB, built in {image.seconds} s, bill: {library.bill(image)}"
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PROGRAMS = ("buildah", "skopeo")
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _SECONDS = 900.0
 _TIME = "315532800"
-"""1980, for every file of every image: with a commit's time, a layer taken from the cache would differ from a new one."""
+"""1980, for every file of every image: with a commit's time, a layer from the cache would differ from a new one."""
 
 
 @dataclass(frozen=True, slots=True)

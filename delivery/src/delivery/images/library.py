@@ -63,7 +63,7 @@ class Library:
 
     def image(self, inputs: Inputs) -> Image:
         """Return the image of these inputs, built now when they are new here."""
-        tag = f"{inputs.service}-{digest_of([inputs.digest, self._base.digest, inputs.source])[:16]}"
+        tag = f"{inputs.service}-{digest_of([inputs.digest, self.base.digest, inputs.source])[:16]}"
         record = self._record(tag)
         if record.exists():
             return Image(**json.loads(record.read_text()))
@@ -110,7 +110,8 @@ class Library:
         return f"{name}@{image.digest}"
 
     @cached_property
-    def _base(self) -> Base:
+    def base(self) -> Base:
+        """What every image starts from."""
         return ensure_base(self.folder, self.buildah, self._progress)
 
     def _record(self, tag: str) -> Path:
@@ -122,13 +123,13 @@ class Library:
                 step.detail = line.partition(" STEP ")[2][:60]
 
         arguments = {
-            "PYTHON_IMAGE": self._base.name,
+            "PYTHON_IMAGE": self.base.name,
             "VERSION": _version(inputs),
             "CREATED": inputs.created.isoformat(),
             "REVISION": inputs.revision,
             "SOURCE": inputs.source,
             "BASE_NAME": UPSTREAM,
-            "BASE_DIGEST": self._base.digest,
+            "BASE_DIGEST": self.base.digest,
         }
         with tempfile.TemporaryDirectory(prefix="context-", dir=self.folder) as scratch:
             context = Path(scratch)
@@ -144,7 +145,8 @@ class Library:
         self.bill(image).write_text(told)
 
     def _megabytes(self, digest: str) -> int:
-        return round(sum(layer["size"] for layer in self._blob(digest)["layers"]) / 1e6)
+        sizes: list[int] = [layer["size"] for layer in self._blob(digest)["layers"]]
+        return round(sum(sizes) / 1_000_000)
 
     def _blob(self, digest: str) -> Any:
         return json.loads((self.layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_text())
