@@ -35,8 +35,9 @@ format: setup ## Rewrite the sources in the house format
 
 ##@ Cluster
 .PHONY: cluster cluster-status cluster-down doctor
-cluster: $(VENV)/.serve ## A real one-node Kubernetes with Argo CD, or what is missing of it
+cluster: setup ## A real one-node Kubernetes with Argo CD, or what is missing of it
 	@$(BIN)/python -m sandbox up
+	@$(BIN)/python -m delivery.push install
 
 cluster-status: $(VENV)/.serve ## What of it runs, and what is wrong with it
 	@$(BIN)/python -m sandbox status

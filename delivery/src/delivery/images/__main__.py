@@ -10,7 +10,7 @@ from sandbox.progress import Progress
 from sandbox.registry import Registry
 
 from delivery.environments import Facts
-from delivery.images.inputs import Inputs, dockerfile_of
+from delivery.images.inputs import Inputs, services_with_images
 from delivery.images.library import Image, Library
 
 _ROOT = Path(__file__).resolve().parents[4]
@@ -26,27 +26,24 @@ def main() -> int:
     library = Library(Path.home() / ".cache" / "fairlead", Progress())
     try:
         with library.held():
-            return _build(library, arguments.services or services(_ROOT), arguments.registry, again=arguments.again)
+            return _build(
+                library, arguments.services or services_with_images(_ROOT), arguments.registry, again=arguments.again
+            )
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
 
 
-def services(root: Path) -> list[str]:
-    """Return the services of a checkout that have an image."""
-    return sorted(path.parent.name for path in root.glob(str(dockerfile_of("*"))))
-
-
 def _build(library: Library, names: Sequence[str], registry: str | None, *, again: bool) -> int:
-    unknown = sorted(set(names) - set(services(_ROOT)))
+    unknown = sorted(set(names) - set(services_with_images(_ROOT)))
     if unknown:
-        raise Problem(f"No image of {', '.join(unknown)}.", f"Choose from: {', '.join(services(_ROOT))}")
+        raise Problem(f"No image of {', '.join(unknown)}.", f"Choose from: {', '.join(services_with_images(_ROOT))}")
     target = registry or _sandbox_registry()
     differs = False
     for name in names:
         inputs = Inputs.of(_ROOT, name)
         image = library.image(inputs)
-        if again and (other := library.rebuilt(inputs)) != image.digest:
+        if again and (other := library.rebuilt(image, inputs)) != image.digest:
             print(f"  {name}: built again it is {other}, not {image.digest}", file=sys.stderr)
             differs = True
         if target:

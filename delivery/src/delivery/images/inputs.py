@@ -12,6 +12,7 @@ import yaml
 
 _COPY = re.compile(r"^COPY (?!--from=)(?P<sources>.+) \S+$", re.MULTILINE)
 _PLAIN, _PROGRAM = 0o644, 0o755
+DIRTY = "-dirty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Inputs:
         names = [str(file) for file in self.files]
         commit = _git(self.root, "log", "-1", "--format=%H", "--", *names).strip() or "unknown"
         changed = _git(self.root, "status", "--porcelain", "--", *names).strip()
-        return f"{commit}-dirty" if changed else commit
+        return f"{commit}{DIRTY}" if changed else commit
 
     @property
     def created(self) -> datetime:
@@ -77,6 +78,11 @@ class Inputs:
 def dockerfile_of(service: str) -> Path:
     """Return where a service's Dockerfile lies in a checkout."""
     return Path("services") / service / "Dockerfile"
+
+
+def services_with_images(root: Path) -> list[str]:
+    """Return the services of a checkout that have a Dockerfile."""
+    return sorted(path.parent.name for path in root.glob(str(dockerfile_of("*"))))
 
 
 def copied(dockerfile: Path) -> list[str]:

@@ -20,7 +20,7 @@ from sandbox.progress import Progress, Step
 from delivery.images.base import UPSTREAM, Base, ensure_base
 from delivery.images.bill import bill_of_materials
 from delivery.images.buildah import Build, Buildah
-from delivery.images.inputs import Inputs, dockerfile_of
+from delivery.images.inputs import DIRTY, Inputs, dockerfile_of
 
 _PUSH_S = 600.0
 
@@ -33,6 +33,8 @@ class Image:
     tag: str
     digest: str
     revision: str
+    """A commit that has these inputs: the one it was first built from here."""
+    created: str
     megabytes: int
     seconds: float
     """How long its build took."""
@@ -63,26 +65,29 @@ class Library:
 
     def image(self, inputs: Inputs) -> Image:
         """Return the image of these inputs, built now when they are new here."""
-        tag = f"{inputs.service}-{digest_of([inputs.digest, self.base.digest, inputs.source])[:16]}"
+        revision, created = inputs.revision, inputs.created.isoformat()
+        # What was never committed is nobody's revision, so a clean checkout does not take over its image.
+        committed = str(not revision.endswith(DIRTY))
+        tag = f"{inputs.service}-{digest_of([inputs.digest, self.base.digest, inputs.source, committed])[:16]}"
         record = self._record(tag)
         if record.exists():
             return Image(**json.loads(record.read_text()))
         with self._progress.step(f"image {inputs.service}") as step:
             started = time.monotonic()
-            self._build(inputs, tag, step)
+            self._build(inputs, tag, revision, created, step)
             digest = self.buildah.export(_local(tag), self.layout, tag)
             seconds = round(time.monotonic() - started, 1)
-            image = Image(inputs.service, tag, digest, inputs.revision, self._megabytes(digest), seconds)
+            image = Image(inputs.service, tag, digest, revision, created, self._megabytes(digest), seconds)
             self._describe(image, inputs)
             step.detail = f"{image.megabytes} MB, {image.digest[:19]}"
         record.write_text(json.dumps(asdict(image), indent=2) + "\n")
         return image
 
-    def rebuilt(self, inputs: Inputs) -> str:
+    def rebuilt(self, image: Image, inputs: Inputs) -> str:
         """Build every layer again and return the digest: what the record's should be."""
         tag = f"{inputs.service}-again"
         with self._progress.step(f"image {inputs.service}, again from nothing") as step:
-            self._build(inputs, tag, step, layers_kept=False)
+            self._build(inputs, tag, image.revision, image.created, step, layers_kept=False)
             return self.buildah.export(_local(tag), self.layout, tag)
 
     def bill(self, image: Image) -> Path:
@@ -117,7 +122,9 @@ class Library:
     def _record(self, tag: str) -> Path:
         return self.folder / f"{tag}.json"
 
-    def _build(self, inputs: Inputs, tag: str, step: Step, *, layers_kept: bool = True) -> None:
+    def _build(
+        self, inputs: Inputs, tag: str, revision: str, created: str, step: Step, *, layers_kept: bool = True
+    ) -> None:
         def show(line: str) -> None:
             if " STEP " in line:
                 step.detail = line.partition(" STEP ")[2][:60]
@@ -125,8 +132,8 @@ class Library:
         arguments = {
             "PYTHON_IMAGE": self.base.name,
             "VERSION": _version(inputs),
-            "CREATED": inputs.created.isoformat(),
-            "REVISION": inputs.revision,
+            "CREATED": created,
+            "REVISION": revision,
             "SOURCE": inputs.source,
             "BASE_NAME": UPSTREAM,
             "BASE_DIGEST": self.base.digest,
