@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from delivery.images.buildah import with_arguments
 from delivery.images.inputs import Inputs, copied
 
 DOCKERFILE = """FROM base AS build
@@ -94,3 +95,11 @@ def test_the_context_holds_the_inputs_with_modes_that_no_umask_decided(checkout:
         "services/door/src/door/app.py": 0o644,
     }
     assert {mode for name, mode in held.items() if (context / name).is_dir()} == {0o755}
+
+
+@pytest.mark.requirement("IMAGES-003")
+def test_arguments_become_the_defaults_of_their_arg_lines() -> None:
+    text = 'ARG BASE=python:3\nFROM ${BASE}\nARG REVISION\nLABEL revision="$REVISION" base="$BASE"\n'
+    assert with_arguments(text, {"BASE": "here:1", "REVISION": "abc"}) == (
+        'ARG BASE=here:1\nFROM ${BASE}\nARG REVISION=abc\nLABEL revision="$REVISION" base="$BASE"\n'
+    )

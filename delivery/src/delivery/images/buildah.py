@@ -1,5 +1,6 @@
 """buildah with a storage of its own: what it builds lies in the cache, and nowhere else on the machine."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,8 +66,8 @@ class Buildah:
         options += ["--layers", *([] if build.layers_kept else ["--no-cache"])]
         # Only while it builds: the network that packages come through may have an authority of its own.
         options += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"] if Path(_CERTIFICATES).exists() else []
-        options += [f"--build-arg={name}={value}" for name, value in build.arguments.items()]
         options += ["--file", str(build.dockerfile), "--tag", build.name]
+        build.dockerfile.write_text(with_arguments(build.dockerfile.read_text(), build.arguments))
         stream([*self._command, "build", *options, str(build.context)], on_line=on_line)
 
     def export(self, name: str, layout: Path, tag: str) -> str:
@@ -98,3 +99,13 @@ class Buildah:
     def _command(self) -> tuple[str, ...]:
         storage = ("--storage-driver", "overlay", "--root", str(self.folder), "--runroot", f"{self.folder}-run")
         return ("buildah", *storage)
+
+
+def with_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
+    """Return a Dockerfile whose ARG lines have these values.
+
+    buildah takes a LABEL or ENV that uses a build argument from its cache, also when the argument has another value.
+    """
+    for name, value in arguments.items():
+        dockerfile = re.sub(rf"(?m)^ARG {name}(=.*)?$", f"ARG {name}={value}", dockerfile)
+    return dockerfile
