@@ -98,8 +98,8 @@ def test_the_context_holds_the_inputs_with_modes_that_no_umask_decided(checkout:
 
 
 @pytest.mark.requirement("IMAGES-003")
-def test_arguments_become_the_defaults_of_their_arg_lines() -> None:
-    text = 'ARG BASE=python:3\nFROM ${BASE}\nARG REVISION\nLABEL revision="$REVISION" base="$BASE"\n'
+def test_arguments_are_written_out_where_they_are_used() -> None:
+    text = 'ARG BASE=python:3\nFROM ${BASE}\nARG REVISION=unknown\nLABEL revision="$REVISION" other="$REVISIONS"\n'
     assert with_arguments(text, {"BASE": "here:1", "REVISION": "abc"}) == (
-        'ARG BASE=here:1\nFROM ${BASE}\nARG REVISION=abc\nLABEL revision="$REVISION" base="$BASE"\n'
+        'ARG BASE=python:3\nFROM here:1\nARG REVISION=unknown\nLABEL revision="abc" other="$REVISIONS"\n'
     )

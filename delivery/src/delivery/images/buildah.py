@@ -102,10 +102,10 @@ class Buildah:
 
 
 def with_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:
-    """Return a Dockerfile whose ARG lines have these values.
+    """Return a Dockerfile with these values in the places of its build arguments.
 
-    buildah takes a LABEL or ENV that uses a build argument from its cache, also when the argument has another value.
+    buildah takes a LABEL or ENV that uses an argument from its cache, also when the argument has another value.
     """
     for name, value in arguments.items():
-        dockerfile = re.sub(rf"(?m)^ARG {name}(=.*)?$", f"ARG {name}={value}", dockerfile)
+        dockerfile = re.sub(rf"\$(?:{name}\b|{{{name}}})", value, dockerfile)
     return dockerfile
