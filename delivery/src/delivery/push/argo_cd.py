@@ -17,7 +17,7 @@ from sandbox.progress import Step
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
 
-_RECEIVERS = ("https:argocd-server:https", "http:argocd-applicationset-controller:webhook")
+_WEBHOOK = "/api/v1/namespaces/argocd/services/https:argocd-server:https/proxy/api/webhook"
 _DEADLINE_S = 300.0
 _POLL_S = 1.0
 _SURE = 10
@@ -47,8 +47,11 @@ class ArgoCD:
             "commits": [{"id": commit, "added": [], "removed": [], "modified": sorted(changed)}],
         }
         with self._proxy() as port:
-            for receiver in _RECEIVERS:
-                _post(port, f"/api/v1/namespaces/argocd/services/{receiver}/proxy/api/webhook", json.dumps(event))
+            _post(port, _WEBHOOK, json.dumps(event))
+        # The receiver for ApplicationSets is not there before a restart of its controller: on a fresh cluster it starts
+        # before the key that it checks signatures with.
+        refresh = "argocd.argoproj.io/application-set-refresh=true"
+        self.kubectl.run("annotate", "applicationsets", "--all", "--overwrite", "--namespace=argocd", refresh)
 
     def wait(self, wanted: Iterable[str], commit: str, step: Step) -> None:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
