@@ -70,6 +70,13 @@ def test_a_release_file_that_is_gone_or_names_no_image_is_a_problem(tmp_path: Pa
         ({}, []),
         ({"sync": {"status": "Synced", "revision": OLD}}, ["gateway: has not seen the commit"]),
         ({"sync": {"status": "OutOfSync", "revision": NEW}}, ["gateway: succeeded syncing"]),
+        (
+            {
+                "sync": {"status": "Unknown"},
+                "conditions": [{"type": "InvalidSpecError", "message": "repo not permitted"}],
+            },
+            ["gateway: repo not permitted"],
+        ),
         ({"health": {"status": "Progressing"}}, ["gateway: progressing"]),
         (
             {"operationState": {"phase": "Running", "message": "waiting for completion of hook smoke"}},

@@ -18,6 +18,7 @@ class Application:
     phase: str
     operated: str
     message: str
+    trouble: str
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> Self:
@@ -32,13 +33,14 @@ class Application:
             sync.get("revision", ""),
             operation.get("phase", ""),
             operation.get("syncResult", {}).get("revision", ""),
-            operation.get("message", "") or _condition(status),
+            operation.get("message", ""),
+            _trouble(status),
         )
 
     def waits_for(self, commit: str) -> str:
         """Return what it still lacks to run a commit; empty when it does."""
         if self.revision != commit:
-            return f"{self.name}: has not seen the commit"
+            return f"{self.name}: {self.trouble or 'has not seen the commit'}"
         if self.sync != "Synced":
             return f"{self.name}: {self.phase.lower() or 'not yet'} syncing"
         if self.phase == "Running":
@@ -65,5 +67,5 @@ def waiting(applications: Iterable[Application], wanted: Iterable[str], commit: 
             yield lacks
 
 
-def _condition(status: Mapping[str, Any]) -> str:
+def _trouble(status: Mapping[str, Any]) -> str:
     return "; ".join(each.get("message", "") for each in status.get("conditions", []))
