@@ -20,7 +20,7 @@ from delivery.push.rollout import Application, waiting
 _WEBHOOK = "/api/v1/namespaces/argocd/services/https:argocd-server:https/proxy/api/webhook"
 _DEADLINE_S = 300.0
 _POLL_S = 1.0
-_SURE = 10
+_SURE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ArgoCD:
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
             step.detail = "; ".join(missing[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            # For a moment after a revert the state of what it replaces is still the last that is known.
+            # A new autoscaler is degraded until there are metrics, and after a revert the last known state is what it replaces.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
                 why = "\n".join(f"    {line}" for line in failures or missing)
