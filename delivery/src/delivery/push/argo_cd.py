@@ -18,6 +18,10 @@ from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
 
 _WEBHOOK = "/api/v1/namespaces/argocd/services/https:argocd-server:https/proxy/api/webhook"
+_REFRESH = {
+    "applicationsets": "argocd.argoproj.io/application-set-refresh=true",
+    "applications": "argocd.argoproj.io/refresh=normal",
+}
 _DEADLINE_S = 300.0
 _POLL_S = 1.0
 _SURE = 60
@@ -49,9 +53,10 @@ class ArgoCD:
         with self._proxy() as port:
             _post(port, _WEBHOOK, json.dumps(event))
         # The receiver for ApplicationSets is not there before a restart of its controller: on a fresh cluster it starts
-        # before the key that it checks signatures with.
-        refresh = "argocd.argoproj.io/application-set-refresh=true"
-        self.kubectl.run("annotate", "applicationsets", "--all", "--overwrite", "--namespace=argocd", refresh)
+        # before the key that it checks signatures with. And the webhook skips applications whose files did not change,
+        # which would then not say that they run this commit.
+        for kind, refresh in _REFRESH.items():
+            self.kubectl.run("annotate", kind, "--all", "--overwrite", "--namespace=argocd", refresh)
 
     def wait(self, wanted: Iterable[str], commit: str, step: Step) -> None:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
@@ -60,7 +65,7 @@ class ArgoCD:
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
             step.detail = "; ".join(missing[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            # A new autoscaler is degraded until there are metrics, and after a revert the last known state is what it replaces.
+            # A new autoscaler is degraded until it has metrics; after a revert the last known state is what it replaces.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
                 why = "\n".join(f"    {line}" for line in failures or missing)
