@@ -65,7 +65,7 @@ class ArgoCD:
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
             step.detail = "; ".join(missing[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            # A new autoscaler is degraded until it has metrics; after a revert the last known state is what it replaces.
+            # A new pod leaves its autoscaler degraded until there are metrics; a revert begins with the state it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
                 why = "\n".join(f"    {line}" for line in failures or missing)
