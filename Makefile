@@ -35,8 +35,9 @@ format: setup ## Rewrite the sources in the house format
 
 ##@ Cluster
 .PHONY: cluster cluster-status cluster-down doctor
-cluster: $(VENV)/.serve ## A real one-node Kubernetes with Argo CD, or what is missing of it
+cluster: setup ## A real one-node Kubernetes with Argo CD, or what is missing of it
 	@$(BIN)/python -m sandbox up
+	@$(BIN)/python -m delivery.push install
 
 cluster-status: $(VENV)/.serve ## What of it runs, and what is wrong with it
 	@$(BIN)/python -m sandbox status
@@ -46,6 +47,15 @@ cluster-down: $(VENV)/.serve ## Remove it and everything of it
 
 doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
 	@$(BIN)/python -m sandbox doctor
+
+##@ Images
+.PHONY: images images-test
+IMAGES ?=
+images: setup ## Container images of the services whose inputs changed, with their bills of materials (IMAGES=gateway)
+	@$(BIN)/python -m delivery.images $(IMAGES) $(if $(AGAIN),--again)
+
+images-test: setup ## Run the images as pods would, and build them twice; needs root
+	@$(BIN)/pytest -q -m images tests/images
 
 ##@ Measure
 .PHONY: load bench

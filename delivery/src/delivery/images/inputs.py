@@ -1,0 +1,99 @@
+"""What decides an image: its Dockerfile and the files that its COPY lines name, in git's view of a checkout."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+_COPY = re.compile(r"^COPY (?!--from=)(?P<sources>.+) \S+$", re.MULTILINE)
+_PLAIN, _PROGRAM = 0o644, 0o755
+DIRTY = "-dirty"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files that a service's image is made of; nothing else is in its build's context."""
+
+    root: Path
+    service: str
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, root: Path, service: str) -> "Inputs":
+        """Find them: tracked files, and new ones that git does not ignore."""
+        dockerfile = dockerfile_of(service)
+        named = [str(dockerfile), *copied(root / dockerfile)]
+        listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *named)
+        files = {Path(name) for name in listed.split("\0") if name and (root / name).is_file()}
+        return cls(root, service, tuple(sorted(files)))
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of names, contents and executable bits."""
+        total = hashlib.sha256()
+        for file in self.files:
+            path = self.root / file
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{file}\0{_mode(path):o}\0{content}\n".encode())
+        return total.hexdigest()
+
+    @property
+    def revision(self) -> str:
+        """Return the last commit that changed them, with -dirty behind it when that is not all."""
+        names = [str(file) for file in self.files]
+        commit = _git(self.root, "log", "-1", "--format=%H", "--", *names).strip() or "unknown"
+        changed = _git(self.root, "status", "--porcelain", "--", *names).strip()
+        return f"{commit}{DIRTY}" if changed else commit
+
+    @property
+    def created(self) -> datetime:
+        """Return when that commit was made."""
+        names = [str(file) for file in self.files]
+        seconds = _git(self.root, "log", "-1", "--format=%ct", "--", *names).strip()
+        return datetime.fromtimestamp(int(seconds or 0), UTC)
+
+    @property
+    def source(self) -> str:
+        """Return the address of the repository, which an image names as its source."""
+        origin = self.root / "platform" / "origin" / "patch-origin.yaml"
+        return str(yaml.safe_load(origin.read_text())["data"]["repository"])
+
+    def write(self, folder: Path) -> None:
+        """Make the build's context: these files, with modes that no umask decided."""
+        for file in self.files:
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.root / file, target)
+            target.chmod(_mode(self.root / file))
+        for made in folder.rglob("*"):
+            if made.is_dir():
+                made.chmod(_PROGRAM)
+
+
+def dockerfile_of(service: str) -> Path:
+    """Return where a service's Dockerfile lies in a checkout."""
+    return Path("services") / service / "Dockerfile"
+
+
+def services_with_images(root: Path) -> list[str]:
+    """Return the services of a checkout that have a Dockerfile."""
+    return sorted(path.parent.name for path in root.glob(str(dockerfile_of("*"))))
+
+
+def copied(dockerfile: Path) -> list[str]:
+    """Return what the Dockerfile copies from its context."""
+    found = _COPY.finditer(dockerfile.read_text())
+    return sorted({source.rstrip("/") for match in found for source in match["sources"].split()})
+
+
+def _mode(path: Path) -> int:
+    return _PROGRAM if path.stat().st_mode & 0o100 else _PLAIN
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True).stdout

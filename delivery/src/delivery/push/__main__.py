@@ -1,0 +1,95 @@
+"""The hooks of the sandbox's git server: python -m delivery.push install|check|deploy."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox.commands import CommandFailed
+from sandbox.git_service import REPOSITORY, GitService
+from sandbox.kubectl import Kubectl
+from sandbox.problem import Problem
+from sandbox.progress import Progress
+from sandbox.settings import SandboxSettings
+
+from delivery.images.library import Library
+from delivery.push.argo_cd import ArgoCD
+from delivery.push.deploy import Deployment
+from delivery.push.received import Update, deployable, refusal, updates
+
+_HOOKS = {"pre-receive": "check", "post-receive": "deploy"}
+_PROGRESS_S = 5.0
+
+
+def main() -> int:
+    """Install the hooks, or be one; 1 refuses the push."""
+    parser = argparse.ArgumentParser(prog="python -m delivery.push", description=__doc__)
+    parser.add_argument("command", choices=["install", *_HOOKS.values()])
+    parser.add_argument("--repository", type=Path, help="default: the sandbox's")
+    arguments = parser.parse_args()
+    settings = SandboxSettings.read()
+    repository = arguments.repository or GitService(settings, address="").repositories / REPOSITORY
+    try:
+        if arguments.command == "install":
+            install(repository.resolve())
+        elif arguments.command == "check":
+            return _check(list(updates(sys.stdin)))
+        else:
+            _deploy(settings, repository, list(updates(sys.stdin)))
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def install(repository: Path) -> None:
+    """Write the hooks into a bare repository, to run with the Python that installs them."""
+    if not (repository / "hooks").is_dir():
+        raise Problem(f"{repository} is no git repository.", "Start the sandbox: make cluster")
+    for name, command in _HOOKS.items():
+        hook = repository / "hooks" / name
+        # After the push git's own variables point into the bare repository, wherever a command is run.
+        unset = "unset $(git rev-parse --local-env-vars)\n" if command == "deploy" else ""
+        run = f'exec "{sys.executable}" -m delivery.push {command} --repository "{repository}"\n'
+        hook.write_text(f"#!/bin/sh\n{unset}{run}")
+        hook.chmod(0o755)
+
+
+def _check(received: list[Update]) -> int:
+    for said in filter(None, map(refusal, received)):
+        print(said, file=sys.stderr)
+        return 1
+    commit = deployable(received)
+    if not commit:
+        return 0
+    with tempfile.TemporaryDirectory(prefix="fairlead-check-") as scratch:
+        # What is pushed is not in the repository yet: git finds it by the variables that it gave to this hook.
+        archive = subprocess.run(["git", "archive", "--format=tar", commit], capture_output=True, check=True).stdout
+        subprocess.run(["tar", "--extract", "--directory", scratch], input=archive, check=True)
+        with Progress(every_s=_PROGRESS_S).step("manifests: rendered, valid, within the rules"):
+            done = subprocess.run(
+                [sys.executable, "-m", "delivery", "check", scratch], capture_output=True, text=True, check=False
+            )
+    if done.returncode:
+        raise Problem(f"This commit is refused:\n{done.stdout}{done.stderr}", "Mend it; to see the same: make check")
+    return 0
+
+
+def _deploy(settings: SandboxSettings, repository: Path, received: list[Update]) -> None:
+    commit = deployable(received)
+    if not commit:
+        return
+    progress = Progress(every_s=_PROGRESS_S)
+    library = Library(settings.cache.parent, progress)
+    argo_cd = ArgoCD(Kubectl(settings.bin / "kubectl", settings.kubeconfig))
+    try:
+        Deployment(repository, library, argo_cd, progress).run(commit)
+    except (CommandFailed, subprocess.CalledProcessError) as failure:
+        raise Problem(
+            f"main is {commit[:12]}, but it is not deployed: {failure}", "Mend it and push again."
+        ) from failure
+
+
+if __name__ == "__main__":
+    sys.exit(main())

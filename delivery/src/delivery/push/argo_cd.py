@@ -1,0 +1,108 @@
+"""Tell Argo CD of a commit, and wait until it runs."""
+
+import http.client
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.commands import CommandFailed
+from sandbox.kubectl import Kubectl
+from sandbox.problem import Problem
+from sandbox.progress import Step
+
+from delivery.push.received import DEPLOYED
+from delivery.push.rollout import Application, waiting
+
+_WEBHOOK = "/api/v1/namespaces/argocd/services/https:argocd-server:https/proxy/api/webhook"
+_REFRESH = {
+    "applicationsets": "argocd.argoproj.io/application-set-refresh=true",
+    "applications": "argocd.argoproj.io/refresh=normal",
+}
+_DEADLINE_S = 300.0
+_POLL_S = 1.0
+_SURE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ArgoCD:
+    """Argo CD in the sandbox."""
+
+    kubectl: Kubectl
+
+    def has_root(self) -> bool:
+        """Say whether the one object that is applied by hand was applied."""
+        found = self.kubectl.run("get", "applications", "--namespace=argocd", "--output=name")
+        return "application.argoproj.io/root" in found.split()
+
+    def apply(self, folder: Path) -> None:
+        """Apply a kustomization."""
+        self.kubectl.run("apply", "--server-side", f"--kustomize={folder}")
+
+    def notify(self, repository: str, commit: str, changed: Iterable[str]) -> None:
+        """Send what a Git host's webhook sends; otherwise Argo CD looks every few minutes."""
+        event = {
+            "ref": DEPLOYED,
+            "after": commit,
+            "repository": {"html_url": repository.removesuffix(".git"), "default_branch": "main"},
+            "commits": [{"id": commit, "added": [], "removed": [], "modified": sorted(changed)}],
+        }
+        with self._proxy() as port:
+            _post(port, _WEBHOOK, json.dumps(event))
+        # The receiver for ApplicationSets is not there before a restart of its controller: on a fresh cluster it starts
+        # before the key that it checks signatures with. And the webhook skips applications whose files did not change,
+        # which would then not say that they run this commit.
+        for kind, refresh in _REFRESH.items():
+            self.kubectl.run("annotate", kind, "--all", "--overwrite", "--namespace=argocd", refresh)
+
+    def wait(self, wanted: Iterable[str], commit: str, step: Step) -> None:
+        """Return when every application runs the commit; raise Problem with the reason when one cannot."""
+        deadline = time.monotonic() + _DEADLINE_S
+        wanted, failing = list(wanted), 0
+        while missing := list(waiting(applications := self._applications(), wanted, commit)):
+            step.detail = "; ".join(missing[:3])
+            failures = [failure for each in applications if (failure := each.failure(commit))]
+            # A new pod leaves its autoscaler degraded until there are metrics; a revert begins with the state it mends.
+            failing = failing + 1 if failures else 0
+            if failing > _SURE or time.monotonic() > deadline:
+                why = "\n".join(f"    {line}" for line in failures or missing)
+                raise Problem(
+                    f"The commit does not run:\n{why}", "What ran before keeps serving. Look at: kubectl get pods -A"
+                )
+            time.sleep(_POLL_S)
+        step.detail = "synced, healthy, smoke passed"
+
+    def _applications(self) -> list[Application]:
+        try:
+            told = json.loads(self.kubectl.run("get", "applications", "--namespace=argocd", "--output=json"))
+        except CommandFailed:
+            return []  # an API server that starts again is waited for like everything else
+        return [Application.read(item) for item in told["items"]]
+
+    @contextmanager
+    def _proxy(self) -> Iterator[int]:
+        """Open a way to the cluster's services through the API server, with kubectl's credentials."""
+        command = [str(self.kubectl.program), f"--kubeconfig={self.kubectl.kubeconfig}", "proxy", "--port=0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                said = process.stdout.readline() if process.stdout else ""
+                if not said.startswith("Starting to serve"):
+                    raise Problem("kubectl proxy does not start.", "Look at: make doctor")
+                yield int(said.rpartition(":")[2])
+            finally:
+                process.terminate()
+
+
+def _post(port: int, path: str, body: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", path, body, {"Content-Type": "application/json", "X-GitHub-Event": "push"})
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            said = answer.read(300).decode(errors="replace")
+            raise Problem(f"Argo CD refused to be told of the commit: {answer.status} {said}", "Look at: make doctor")
+    finally:
+        connection.close()

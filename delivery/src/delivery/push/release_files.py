@@ -1,0 +1,32 @@
+"""The release files of an environment: which image each service runs."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.problem import Problem
+
+
+def release_file(environment: Path, service: str) -> Path:
+    """Return the file that names a service's image in an environment's folder."""
+    return environment / "apps" / service / "release" / "kustomization.yaml"
+
+
+def write_releases(environment: Path, digests: Mapping[str, str]) -> None:
+    """Let an environment run these images, by digest."""
+    for service, digest in digests.items():
+        file = release_file(environment, service)
+        if not file.exists():
+            raise Problem(
+                f"{file.relative_to(environment.parents[1])} is missing.", "Restore it from another environment."
+            )
+        file.write_text(released(file.read_text(), f"fairlead/{service}", digest))
+
+
+def released(text: str, image: str, digest: str) -> str:
+    """Return a release file with another digest, every other byte as it was."""
+    entry = re.compile(rf"(?m)^(?P<name> *- name: {re.escape(image)}\n)(?P<indent> *)(?:newTag|digest): .*$")
+    changed, found = entry.subn(rf"\g<name>\g<indent>digest: {digest}", text)
+    if found != 1:
+        raise Problem(f"The release file names {image} {found} times.", "It must be named once, with newTag or digest.")
+    return changed
