@@ -13,8 +13,6 @@ from service_runtime.http2.sending import Stream
 
 from gateway.grpc_unary.answers import RpcError, decode_headers, fail, read_message, reset_error
 
-_WINDOW_TOP_UP = 1 << 20
-
 
 class _Call(Stream):
     """A call that waits for its answer."""
@@ -35,7 +33,6 @@ class Connection(Http2Connection[_Call]):
         super().__init__()
         self._max_message_bytes = max_message_bytes
         self._next_stream = 1
-        self._unreported = 0
         self._last_heard = time.monotonic()
         self.usable = True
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -105,10 +102,7 @@ class Connection(Http2Connection[_Call]):
         return frames.PREFACE + frames.settings(wanted) + widened
 
     def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._unreported += len(payload)
-        if self._unreported >= _WINDOW_TOP_UP:
-            self._write(frames.window_update(0, self._unreported))
-            self._unreported = 0
+        self._credit_connection(len(payload))
         call = self._streams.get(stream_id)
         if call is None:  # cancelled while the answer was on its way
             return

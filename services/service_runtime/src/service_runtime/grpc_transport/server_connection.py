@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from service_runtime.grpc_transport.server import LeanServer
 
 _CONNECTION_WINDOW = 16 << 20
-_WINDOW_TOP_UP = 1 << 20
 _REMEMBERED_HEADS = 64
 _REMEMBERED_BYTES = 1024
 # Frames that ask for work and carry none, between two sweeps: pings, resets (CVE-2023-44487), settings, empty data.
@@ -41,7 +40,6 @@ class ServerConnection(AnsweringHalf):
         self._heads: dict[bytes, RequestHead] = {}
         self._preface: bytes = frames.PREFACE
         self._last_stream = 0
-        self._unreported = 0
         self._leaving = self._refusing = False
         self._patience = _PATIENCE_SWEEPS
 
@@ -168,10 +166,7 @@ class ServerConnection(AnsweringHalf):
             self._request_ended(call)
 
     def _receive_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._unreported += len(payload)
-        if self._unreported >= _WINDOW_TOP_UP:
-            self._write(frames.window_update(0, self._unreported))
-            self._unreported = 0
+        self._credit_connection(len(payload))
         call = self._streams.get(stream_id)
         if call is None or call.remote_closed:
             if self._is_idle(stream_id):
@@ -196,7 +191,7 @@ class ServerConnection(AnsweringHalf):
         if call.ended is None and call.failure is None:
             backlog = call.backlog
             call.feed(payload)
-            self._server.hold(call, len(payload) + _MESSAGE_BYTES * (call.backlog - backlog))
+            self.hold(call, len(payload) + _MESSAGE_BYTES * (call.backlog - backlog))
             if call.failure is not None and call.task is None:
                 self._server.start_call(call)
 

@@ -12,6 +12,7 @@ from service_runtime.http2.header_blocks import MAX_HEADER_BYTES
 from service_runtime.http2.sending import SendingHalf, StreamT
 
 _MAX_CONTINUATIONS = 16
+_WINDOW_TOP_UP = 1 << 20
 
 
 class Http2Connection(SendingHalf[StreamT]):
@@ -23,6 +24,7 @@ class Http2Connection(SendingHalf[StreamT]):
         self._peer_max_streams = frames.LAST_STREAM
         self._header_block: tuple[int, int, bytearray, int] | None = None
         self._control_frames = 0
+        self._uncredited = 0
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             Frame.DATA: self._receive_data,
             Frame.HEADERS: self._receive_headers,
@@ -137,6 +139,13 @@ class Http2Connection(SendingHalf[StreamT]):
                 raise
             self._write(frames.reset(error.stream, error.code))
             self._stream_reset(error.stream, error.code)
+
+    def _credit_connection(self, size: int) -> None:
+        """Let the peer send as much again on all streams together; what one may hold is bounded elsewhere."""
+        self._uncredited += size
+        if self._uncredited >= _WINDOW_TOP_UP:
+            self._write(frames.window_update(0, self._uncredited))
+            self._uncredited = 0
 
     def _receive_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id == 0:
