@@ -1,14 +1,13 @@
-"""Make Triton's environment ahead of the first start: python -m inference.prepare [--into FOLDER]."""
+"""Make Triton's environment ahead of the first start: python -m inference.prepare."""
 
 import argparse
 import sys
-from pathlib import Path
 
 from service_runtime.logging import configure_logging
 from service_runtime.process import StartError
 
 from inference.settings import EnvironmentSettings
-from inference.triton_environment import build_environment, ensure_environment
+from inference.triton_environment import ensure_environment
 
 
 def main() -> None:
@@ -16,15 +15,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="inference.prepare", description="Make the environment that Triton runs from."
     )
-    parser.add_argument("--into", type=Path, help="folder to build, as for an image; the default is the cache")
-    into: Path | None = parser.parse_args().into
+    parser.parse_args()
     configure_logging("inference", level="info", log_format="auto")
-    settings = EnvironmentSettings()
     try:
-        if into is not None:
-            build_environment(into, settings.triton_requirements)
-            settings = settings.model_copy(update={"triton_environment": into})
-        print(ensure_environment(settings).folder)
+        print(ensure_environment(EnvironmentSettings()).folder)
     except StartError as error:
         sys.exit(str(error))
 
