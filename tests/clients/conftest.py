@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from delivery.programs import Program, Toolbox
 from inference.settings import EnvironmentSettings
 from inference.triton_environment import ensure_environment
 from local_stack.settings import ROOT, StackSettings
 
 PERF_ANALYZER = ROOT / "requirements" / "perf_analyzer.txt"
-GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
-H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
+GRPCURL = Program("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")
+H2SPEC = Program("github.com/summerwind/h2spec/cmd/h2spec", "v2.2.1+incompatible")
 # The first row of scikit-learn's digits, a zero.
 ZERO = (
     (0, 0, 5, 13, 9, 1, 0, 0),
@@ -50,31 +51,27 @@ def run_program() -> RunProgram:
 
 
 @pytest.fixture(scope="session")
-def grpcurl() -> str:
+def grpcurl() -> Path:
     """Return grpcurl."""
-    return _go_program("grpcurl", GRPCURL)
+    return _go_program(GRPCURL)
 
 
 @pytest.fixture(scope="session")
-def h2spec() -> str:
+def h2spec() -> Path:
     """Return h2spec, the conformance suite of HTTP/2 servers."""
-    return _go_program("h2spec", H2SPEC)
+    return _go_program(H2SPEC)
 
 
-def _go_program(name: str, module: str) -> str:
+def _go_program(program: Program) -> Path:
     """Return a program: the installed one, or built by Go and kept in the cache."""
-    folder = EnvironmentSettings().cache.expanduser() / f"{name}-{module.rpartition('@v')[2]}"
-    found = shutil.which(name) or shutil.which(name, path=folder)
-    if found is None and shutil.which("go") is not None:
-        environment = {**StackSettings.read().environment, "GOBIN": str(folder)}
-        subprocess.run(["go", "install", module], env=environment, check=True)
-        found = shutil.which(name, path=folder)
-    if found is None:
-        reason = f"neither {name} nor Go, which could build it, is installed"
+    if installed := shutil.which(program.name):
+        return Path(installed)
+    if shutil.which("go") is None:
+        reason = f"neither {program.name} nor Go, which could build it, is installed"
         if StackSettings.read().environment.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    return found
+    return Toolbox().program(program)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -50,7 +51,7 @@ def test_reflection_describes_the_whole_service(channel: grpc.Channel) -> None:
 
 @pytest.mark.timeout(600)  # where Go has to build it first
 @pytest.mark.requirement("RUNTIME-013")
-def test_the_door_keeps_every_rule_of_http2(stack: Stack, h2spec: str, run_program: Callable[..., str]) -> None:
+def test_the_door_keeps_every_rule_of_http2(stack: Stack, h2spec: Path, run_program: Callable[..., str]) -> None:
     host, _, port = stack.grpc_address.rpartition(":")
     printed = run_program([h2spec, "--host", host, "--port", port, "--timeout", "5"])
     assert "145 tests, 145 passed, 0 skipped, 0 failed" in printed
@@ -59,7 +60,7 @@ def test_the_door_keeps_every_rule_of_http2(stack: Stack, h2spec: str, run_progr
 @pytest.mark.timeout(600)  # where Go has to build it first
 @pytest.mark.requirement("OIP-014")
 def test_grpcurl_calls_a_model_that_it_knows_by_reflection_alone(
-    stack: Stack, grpcurl: str, run_program: Callable[..., str]
+    stack: Stack, grpcurl: Path, run_program: Callable[..., str]
 ) -> None:
     tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, 64], "contents": {"fp32_contents": [0] * 64}}
     asked = json.dumps({"model_name": "digits", "inputs": [tensor]})
