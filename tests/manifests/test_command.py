@@ -88,3 +88,9 @@ def test_without_go_the_check_says_so(checkout: Path, tmp_path_factory: pytest.T
     done = delivery(checkout, {"PATH": "/nonexistent", "HOME": str(tmp_path_factory.mktemp("home"))})
     assert done.returncode == 2
     assert "Go is not installed" in done.stderr
+
+
+def test_a_folder_without_environments_is_no_checkout(tmp_path: Path) -> None:
+    done = delivery(tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path} has no environment" in done.stderr

@@ -21,11 +21,14 @@ _SECONDS = 120
 
 def check(root: Path, toolbox: Toolbox) -> list[Finding]:
     """Return everything that is wrong with the manifests of a checkout."""
+    folders = environment_folders(root)
+    if not folders:
+        raise CannotCheck(f"{root} has no environment, as clusters/local: name a checkout of this repository.")
     renderer = Renderer.from_toolbox(toolbox)
     services = declared_services(root)
     environments: list[Environment] = []
     findings = list(_bases(root, renderer))
-    for folder in environment_folders(root):
+    for folder in folders:
         try:
             environments.append(render_environment(folder, renderer))
         except DoesNotRender as error:
