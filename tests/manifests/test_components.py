@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from delivery.manifests import SERVERS, Manifest, of_kind
+from delivery.manifests import SERVERS, Manifest, dig, of_kind
 from delivery.programs import Toolbox
 from delivery.rendering import Renderer
 from local_stack.settings import ROOT
@@ -35,6 +35,17 @@ def test_our_patches_of_argo_cd_fit_the_manifests_that_upstream_ships(renderer: 
     (settings,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "argocd-cm"]
     customized = {name.rpartition("_")[2] for name in settings.at("data") if ".health." in name}
     assert customized == {"Application", "ApplicationSet", "HorizontalPodAutoscaler"}
+
+
+@pytest.mark.requirement("MANIFESTS-010")
+def test_argo_cds_programs_read_every_parameter_that_we_set(renderer: Renderer, toolbox: Toolbox) -> None:
+    upstream = toolbox.module("github.com/argoproj/argo-cd/v3@v3.5.3") / "manifests" / "cluster-install"
+    objects = renderer.composed([upstream], [ROOT / "platform" / "addons" / "argocd"])
+    (parameters,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "argocd-cmd-params-cm"]
+    variables = [variable for each in objects for container in each.containers for variable in container.get("env", [])]
+    read = {dig(variable, "valueFrom", "configMapKeyRef", "key") for variable in variables}
+    assert parameters.at("data")
+    assert set(parameters.at("data")) <= read
 
 
 @pytest.mark.requirement("MANIFESTS-007")

@@ -15,6 +15,7 @@ from sandbox.provider import Provider
 from sandbox.settings import SandboxSettings
 from sandbox.source import SourceProvider
 from sandbox.state import State
+from sandbox.upstream import ARGO_CD
 
 _HEALTHY_S = 300.0
 _ARGO_NAMESPACE = "argocd"
@@ -85,7 +86,11 @@ class Sandbox:
     def _argo_cd(self, kubectl: Kubectl) -> None:
         with self._progress.step("Argo CD"):
             kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {_ARGO_NAMESPACE}\n")
-            kubectl.apply(self._provider.manifests().argo_cd(), namespace=_ARGO_NAMESPACE)
+            before = _argo_parameters(kubectl)
+            kubectl.apply(self._provider.manifests().render(ARGO_CD), namespace=_ARGO_NAMESPACE)
+            if before not in {"", _argo_parameters(kubectl)}:
+                # Its programs read them only when they start.
+                kubectl.run("rollout", "restart", "deployment,statefulset", f"--namespace={_ARGO_NAMESPACE}")
 
     def _see_that_it_works(self, kubectl: Kubectl) -> None:
         with self._progress.step("network policies are enforced"):
@@ -130,6 +135,11 @@ class Sandbox:
                 f"  images go to {self._provider.registry_address()}",
             )
         )
+
+
+def _argo_parameters(kubectl: Kubectl) -> str:
+    where = ("configmap", "argocd-cmd-params-cm", f"--namespace={_ARGO_NAMESPACE}")
+    return kubectl.run("get", *where, "--ignore-not-found", "--output=jsonpath={.data}")
 
 
 def _print(findings: Iterator[Finding], progress: Progress) -> bool:

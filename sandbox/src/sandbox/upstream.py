@@ -20,12 +20,20 @@ class Addon:
     family: str
     module: str
     folder: str
+    ours: Path | None = None
+    """A Component of this repository, put beside upstream's files."""
 
 
 STORAGE = Addon("storage", "local-path", "github.com/rancher/local-path-provisioner", "deploy")
 NETWORK_POLICY = Addon("network-policy", "netpol", "sigs.k8s.io/kube-network-policies", "install.yaml")
 METRICS = Addon("metrics", "metrics-server", "sigs.k8s.io/metrics-server", "manifests")
-ARGO_FAMILY, ARGO_MODULE = "argocd", "github.com/argoproj/argo-cd/v3"
+ARGO_CD = Addon(
+    "argocd",
+    "argocd",
+    "github.com/argoproj/argo-cd/v3",
+    "manifests/install.yaml",
+    ours=ROOT / "platform" / "addons" / "argocd",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,10 @@ class Manifests:
             else:
                 (work / "upstream").mkdir()
                 shutil.copyfile(source, work / "upstream" / source.name)
+            if addon.ours:
+                shutil.copytree(addon.ours, work / "ours")
             return output_of([*self.kustomize, str(work)])
-
-    def argo_cd(self) -> str:
-        """Return Argo CD's install.yaml, byte for byte."""
-        return (self.argo_cd_module() / "manifests" / "install.yaml").read_text()
 
     def argo_cd_module(self) -> Path:
         """Return the folder of Argo CD's module."""
-        return self.module_folder(ARGO_FAMILY, ARGO_MODULE)
+        return self.module_folder(ARGO_CD.family, ARGO_CD.module)
