@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from sandbox import argo_cd
 from sandbox.checks import Finding, port, refuse
 from sandbox.commands import CommandFailed
 from sandbox.git_service import GitService
@@ -18,7 +19,6 @@ from sandbox.state import State
 from sandbox.upstream import ARGO_CD
 
 _HEALTHY_S = 300.0
-_ARGO_NAMESPACE = "argocd"
 
 
 class Sandbox:
@@ -85,18 +85,13 @@ class Sandbox:
 
     def _argo_cd(self, kubectl: Kubectl) -> None:
         with self._progress.step("Argo CD"):
-            kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {_ARGO_NAMESPACE}\n")
-            before = _argo_parameters(kubectl)
-            kubectl.apply(self._provider.manifests().render(ARGO_CD), namespace=_ARGO_NAMESPACE)
-            if before not in {"", _argo_parameters(kubectl)}:
-                # Its programs read them only when they start.
-                kubectl.run("rollout", "restart", "deployment,statefulset", f"--namespace={_ARGO_NAMESPACE}")
+            argo_cd.install(kubectl, self._provider.manifests().render(ARGO_CD))
 
     def _see_that_it_works(self, kubectl: Kubectl) -> None:
         with self._progress.step("network policies are enforced"):
             prove_enforcement(kubectl)
         with self._progress.step("everything is healthy") as step:
-            namespaces = (*self._provider.namespaces, _ARGO_NAMESPACE)
+            namespaces = (*self._provider.namespaces, argo_cd.NAMESPACE)
             kubectl.wait_until_healthy(step, timeout_s=_HEALTHY_S, namespaces=namespaces)
 
     def _cluster_findings(self) -> Iterator[Finding]:
@@ -135,11 +130,6 @@ class Sandbox:
                 f"  images go to {self._provider.registry_address()}",
             )
         )
-
-
-def _argo_parameters(kubectl: Kubectl) -> str:
-    where = ("configmap", "argocd-cmd-params-cm", f"--namespace={_ARGO_NAMESPACE}")
-    return kubectl.run("get", *where, "--ignore-not-found", "--output=jsonpath={.data}")
 
 
 def _print(findings: Iterator[Finding], progress: Progress) -> bool:
