@@ -48,6 +48,14 @@ cluster-down: $(VENV)/.serve ## Remove it and everything of it
 doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
 	@$(BIN)/python -m sandbox doctor
 
+##@ End to end
+.PHONY: e2e e2e-all
+e2e: setup ## The core stories on the cluster of make cluster, about ten minutes
+	@tools/e2e -m core
+
+e2e-all: setup ## Every story on it
+	@tools/e2e
+
 ##@ Images
 .PHONY: images images-test
 IMAGES ?=
@@ -81,7 +89,7 @@ lock: $(UV) ## Resolve requirements/ anew from the pyproject files
 
 .PHONY: help
 help: ## Print this
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV): requirements/bootstrap.txt
 	@$(PYTHON) tools/make_venv.py $(VENV) requirements/bootstrap.txt

@@ -1,6 +1,7 @@
 """python -m loadtests as a person runs it, against servers that the tests hold."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loadtests.recording import OK, read
+from local_stack.eventually import eventually
 from local_stack.settings import ROOT
 from local_stack.stack import Stack
 
@@ -31,7 +34,7 @@ class FakeGateway(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.label, self.delay, self.status = 7, 0.0, 200
+        self.label, self.delay, self.status, self.answered = 7, 0.0, 200, 0
 
     @property
     def url(self) -> str:
@@ -51,6 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.server.answered += 1
 
     def log_message(self, *_args: object) -> None:
         """Stay quiet."""
@@ -122,6 +126,24 @@ def test_an_unknown_profile_exits_two(folder: Path) -> None:
     done = load(folder, "--host", "http://127.0.0.1:9")
     assert done.returncode == 2
     assert "There is no profile 'tiny'" in done.stderr
+
+
+@pytest.mark.component
+@pytest.mark.requirement("LOAD-009")
+def test_a_load_can_be_read_while_it_runs_and_ended_early_without_losing_a_request(
+    gateway: FakeGateway, folder: Path
+) -> None:
+    gateway.delay = 0.5
+    (folder / "tiny.yaml").write_text(PROFILE.replace("seconds: 1", "seconds: 600"))
+    where = ["--profile", str(folder / "tiny.yaml"), "--host", gateway.url, "--grpc", "127.0.0.1:9"]
+    recording = folder / "tiny.csv"
+    command = [sys.executable, "-m", "loadtests.generator", *where, "--recording", str(recording)]
+    with subprocess.Popen(command) as process:
+        eventually(lambda: recording.exists() and len(read(recording)) > 2, within=30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert {seen.outcome for seen in read(recording)} == {OK}
+    assert gateway.answered == len(read(recording))
 
 
 @pytest.mark.requirement("LOAD-005")

@@ -1,6 +1,7 @@
 """python -m loadtests.generator: one Locust run, in a process of its own because gevent rewires everything in it."""
 
 import argparse
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,11 +35,12 @@ def main() -> None:
 
 
 def run(profile: Profile, classes: list[type[User]], record: Record) -> None:
-    """Let the users ask until all stages have passed."""
+    """Let the users ask until all stages have passed, or SIGTERM comes; what they asked is answered first."""
     shape = ProfileShape(profile)
     environment = Environment(user_classes=classes, shape_class=shape, stop_timeout=_GRACE_SECONDS)
     environment.events.request.add_listener(_listener(shape, record))
     runner = environment.create_local_runner()
+    gevent.signal_handler(signal.SIGTERM, shape.end)
     runner.start_shape()
     with gevent.Timeout(profile.seconds + _GRACE_SECONDS, False):
         runner.shape_greenlet.join()
@@ -52,11 +54,16 @@ class ProfileShape(LoadTestShape):  # type: ignore[misc]
         super().__init__()
         self._profile = profile
         self._last = profile.stages[-1]
+        self._ended = False
+
+    def end(self) -> None:
+        """Let no further stage begin, nor this one go on."""
+        self._ended = True
 
     def tick(self) -> tuple[int, float] | None:
         """Return how many users there shall be now, and how fast they come; None ends the run."""
         stage = self._profile.stage_at(self.get_run_time())
-        return (stage.users, stage.users_per_second) if stage else None
+        return (stage.users, stage.users_per_second) if stage and not self._ended else None
 
     def stage(self, ago: float) -> Stage:
         """Return the stage in which a request began that took `ago` seconds."""

@@ -31,8 +31,8 @@ Record = Callable[[Observation], None]
 
 @contextmanager
 def writing(path: Path) -> Iterator[Record]:
-    """Write observations as they come; a run of any length needs no memory."""
-    with path.open("w", newline="") as file:
+    """Write observations as they come: a run of any length needs no memory, and can be read meanwhile."""
+    with path.open("w", newline="", buffering=1) as file:
         rows = csv.writer(file)
         rows.writerow(_HEAD)
 

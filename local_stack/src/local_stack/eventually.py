@@ -10,12 +10,12 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.02
 
 
-def eventually(ask: Callable[[], T], *, within: float = 20.0) -> T:
+def eventually(ask: Callable[[], T], *, within: float = 20.0, every: float = _POLL_SECONDS) -> T:
     """Return the first answer of `ask` that is true; AssertionError, with the last one, when none comes in time."""
     deadline = time.monotonic() + within
     while not (answer := ask()):
         assert time.monotonic() < deadline, f"nothing true within {within:g} s; last answer: {answer!r}"  # noqa: S101
-        time.sleep(_POLL_SECONDS)
+        time.sleep(every)
     return answer
 
 

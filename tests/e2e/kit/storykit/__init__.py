@@ -1,0 +1,1 @@
+"""What stories on a cluster are told with."""

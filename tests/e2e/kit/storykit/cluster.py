@@ -1,0 +1,112 @@
+"""The cluster that stories happen on: what it runs, and what its door answers."""
+
+import json
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from delivery.push.rollout import Application, waiting
+from local_stack.eventually import eventually
+from local_stack.first_picture import Answer, ask_grpc, ask_rest
+from sandbox.commands import CommandFailed
+from sandbox.git_service import REPOSITORY, GitService
+from sandbox.kubectl import Kubectl, Pod
+from sandbox.problem import Problem
+from sandbox.settings import HOST_IP, NODE_IP, SandboxSettings
+
+SERVICES = ("gateway", "inference", "monitoring", "preprocessing")
+_REST_PORT, _GRPC_PORT = 30080, 30090
+_READY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A sandbox that runs, and the environment local on it."""
+
+    kubectl: Kubectl
+    repository: str
+    """Where to push to."""
+    git_folder: Path
+    """The bare repository behind it."""
+    namespace: str = "fairlead-local"
+
+    @classmethod
+    def running(cls) -> Self:
+        """Return the sandbox of this machine; raise Problem with what to type when there is none."""
+        settings = SandboxSettings.read()
+        git = GitService(settings, HOST_IP)
+        cluster = cls(Kubectl(settings.bin / "kubectl", settings.kubeconfig), git.url, git.repositories / REPOSITORY)
+        try:
+            cluster.kubectl.run("get", "--raw=/readyz", timeout_s=_READY_S)
+        except (CommandFailed, OSError) as failure:
+            raise Problem("These stories need a sandbox, and none answers.", "Start it: make cluster") from failure
+        if not git.answers():
+            raise Problem("The sandbox's git server does not answer.", "Look closer: make doctor")
+        return cluster
+
+    @property
+    def rest(self) -> str:
+        """The gateway's REST door, as callers outside the cluster reach it."""
+        return f"http://{NODE_IP}:{_REST_PORT}"
+
+    @property
+    def grpc(self) -> str:
+        """Its gRPC door."""
+        return f"{NODE_IP}:{_GRPC_PORT}"
+
+    def predict(self) -> tuple[Answer, Answer]:
+        """Send the picture of a seven over REST and over gRPC."""
+        return ask_rest(self.rest), ask_grpc(self.grpc)
+
+    def version(self) -> str:
+        """Return the title of the API description: stories change it to tell versions apart."""
+        with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=5) as answer:
+            return str(json.load(answer)["info"]["title"])
+
+    def get(self, *what: str, namespace: str = "") -> Any:
+        """Return objects as the API server gives them: get("deployment", "gateway")."""
+        return json.loads(self.kubectl.run("get", *what, f"--namespace={namespace or self.namespace}", "--output=json"))
+
+    def pods(self, service: str) -> list[Pod]:
+        """Return the pods of a service, also those that come or go."""
+        return self.kubectl.pods(f"--namespace={self.namespace}", f"--selector=app.kubernetes.io/name={service}")
+
+    def applications(self) -> Mapping[str, Application]:
+        """Return what Argo CD says of each of its applications."""
+        found = self.get("applications", namespace="argocd")["items"]
+        return {each.name: each for each in map(Application.read, found)}
+
+    def deployed(self) -> str:
+        """Return the commit that Argo CD tracks: the tip of deploy/local."""
+        return _git(self.git_folder, "for-each-ref", "--format=%(objectname)", "refs/heads/deploy/local")
+
+    def lacks(self, commit: str = "") -> list[str]:
+        """Return what is missing until every application runs a commit and is healthy, by default the deployed one."""
+        return list(waiting(self.applications().values(), ["root", *SERVICES], commit or self.deployed()))
+
+    def await_healthy(self, *, within: float = 300.0) -> None:
+        """Wait until all that is deployed is synced and healthy."""
+        eventually(lambda: not self.lacks(), within=within, every=1.0)
+
+    @contextmanager
+    def forward(self, workload: str, port: int) -> Iterator[str]:
+        """Open what has no door, as people do, by port-forward: forward("statefulset/monitoring", 8081) gives a URL."""
+        options = [f"--kubeconfig={self.kubectl.kubeconfig}", f"--namespace={self.namespace}"]
+        command = [str(self.kubectl.program), *options, "port-forward", workload, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            try:
+                said = process.stdout.readline() if process.stdout else ""
+                assert said.startswith("Forwarding from"), f"kubectl port-forward {workload}: {said or 'failed'}"
+                yield f"http://{said.split()[2]}"
+            finally:
+                process.terminate()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -1,0 +1,60 @@
+"""Somebody who asks the door all the time which version answers."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Which version answered, and when by the monotonic clock; of no answer, why."""
+
+    at: float
+    version: str
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Watcher:
+    """What was seen so far."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+
+    def versions(self) -> set[str]:
+        """Return every version that answered."""
+        return {seen.version for seen in self.sightings if not seen.failure}
+
+    def first(self, version: str) -> float:
+        """Return when a version answered first."""
+        return min(seen.at for seen in self.sightings if seen.version == version)
+
+    def last(self, version: str) -> float:
+        """Return when it answered last."""
+        return max(seen.at for seen in self.sightings if seen.version == version)
+
+
+@contextmanager
+def watching(ask: Callable[[], str]) -> Iterator[Watcher]:
+    """Ask from the beginning to the end of a block, each time on a new connection."""
+    watcher, finished = Watcher(), threading.Event()
+
+    def watch() -> None:
+        while not finished.is_set():
+            try:
+                version, failure = ask(), ""
+            except (OSError, ValueError) as error:
+                version, failure = "", str(error)
+            watcher.sightings.append(Sighting(time.monotonic(), version, failure))
+            finished.wait(_PAUSE_S)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield watcher
+    finally:
+        finished.set()
+        thread.join()
