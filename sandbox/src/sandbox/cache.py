@@ -1,9 +1,11 @@
 """What was downloaded or built, kept by the content it was made from."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sandbox.removal import remove_tree
@@ -24,20 +26,23 @@ class Cache:
         if entry.exists():
             return entry
         entry.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
-        try:
-            made = scratch / "entry"
-            build(made)
-            _sync(made)
-            made.replace(entry)
-        finally:
-            remove_tree(scratch)
+        with _locked(entry.parent, fcntl.LOCK_SH):
+            scratch = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+            try:
+                made = scratch / "entry"
+                build(made)
+                _sync(made)
+                _place(made, entry)
+            finally:
+                remove_tree(scratch)
         return entry
 
     def sweep(self) -> None:
-        """Remove what commands that were killed left half made."""
-        for leftover in self.folder.glob("*/.*-*.*"):
-            remove_tree(leftover)
+        """Remove what commands that were killed left half made; where another command makes something, nothing."""
+        for kind in self.folder.glob("*/"):
+            with suppress(BlockingIOError), _locked(kind, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                for leftover in kind.glob(".*-*.*"):
+                    remove_tree(leftover)
 
 
 def digest_of(inputs: Iterable[bytes | str]) -> str:
@@ -48,6 +53,26 @@ def digest_of(inputs: Iterable[bytes | str]) -> str:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder: shared by those who make entries in it. The kernel ends it with its holder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _place(made: Path, entry: Path) -> None:
+    try:
+        made.replace(entry)
+    except OSError:
+        # A folder does not replace another one: somebody else made the same entry meanwhile.
+        if not entry.is_dir():
+            raise
 
 
 def _sync(path: Path) -> None:

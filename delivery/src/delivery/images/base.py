@@ -33,5 +33,7 @@ def ensure_base(cache: Path, buildah: Buildah, progress: Progress) -> Base:
 
 
 def _archive(cache: Path, progress: Progress) -> Path:
+    kept = Cache(cache)
+    kept.sweep()
     with progress.step("Debian with Python") as step:
-        return Debian(Cache(cache)).archive("python", _PACKAGES, step)
+        return Debian(kept).archive("python", _PACKAGES, step)
