@@ -13,7 +13,8 @@ from sandbox.memory import in_use
 from sandbox.policy_probe import prove_enforcement
 from sandbox.progress import Progress
 from sandbox.provider import Provider
-from sandbox.settings import SandboxSettings
+from sandbox.remote import forget_remote, name_remote
+from sandbox.settings import ROOT, SandboxSettings
 from sandbox.source import SourceProvider
 from sandbox.state import State
 from sandbox.upstream import ARGO_CD
@@ -50,6 +51,7 @@ class Sandbox:
             GitService(self._settings, address="").stop()
             self._provider.down(self._progress)
             self._state.remove()
+            forget_remote(ROOT)
         self._progress.say(f"Nothing is left but the cache, {self._settings.cache}")
         return 0
 
@@ -126,7 +128,7 @@ class Sandbox:
         return "\n".join(
             (
                 f"  export KUBECONFIG={self._settings.kubeconfig} PATH={self._settings.bin}:$PATH",
-                f"  git remote add sandbox {self._git().url}",
+                f"  {name_remote(ROOT, self._git().url)}",
                 f"  images go to {self._provider.registry_address()}",
             )
         )

@@ -41,6 +41,8 @@ class GitService:
         repository = self.repositories / REPOSITORY
         if not (repository / "HEAD").exists():
             output_of(["git", "init", "--bare", "--quiet", "--initial-branch=main", str(repository)])
+        # The clone of a machine that runs CI may lack the past.
+        output_of(["git", "-C", str(repository), "config", "receive.shallowUpdate", "true"])
         if self.pid():
             return
         where = [self.address, str(self.settings.git_port), str(self.repositories)]
