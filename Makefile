@@ -7,7 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack loadtests sandbox delivery
+MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack sandbox
+# These need more than the services do.
+DEV_MEMBERS := loadtests delivery
 SERVICES := gateway preprocessing inference monitoring
 
 ##@ Run
@@ -100,7 +102,8 @@ $(VENV)/.serve: $(UV) $(SERVICES:%=requirements/%.txt) $(MEMBERS:%=%/pyproject.t
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.serve requirements/all.txt
+$(VENV)/.dev: $(VENV)/.serve requirements/all.txt $(DEV_MEMBERS:%=%/pyproject.toml)
 	@echo "Installing what tests and checks need"
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/all.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(DEV_MEMBERS:%=-e %)
 	@touch $@
