@@ -17,6 +17,7 @@ from storykit.clone import Clone
 from storykit.cluster import Cluster
 from storykit.dump import dump
 from storykit.figures import Figure, Figures
+from storykit.fork import bring_up
 from storykit.story import Story, following
 
 ARTIFACTS = ROOT / "artifacts" / "e2e"
@@ -78,17 +79,26 @@ def serve_base(cluster: Cluster, clone: Clone, progress: Progress) -> None:
         with progress.step(f"      {clone.base[:12]} is pushed") as step:
             push = clone.push(on_line=partial(following, step))
             assert push.deployed, push.output
+    elif not cluster.runs_local():
+        with progress.step("      local is brought up again"):
+            bring_up(cluster, clone.folder / "clusters" / "local" / "root")
     cluster.await_healthy()
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest, progress: Progress) -> Story:
-    """Tells given, when and then, with the time that each takes."""
-    items = request.session.items
-    began = request.config.stash.setdefault(BEGAN, time.monotonic())
+def story(request: pytest.FixtureRequest, progress: Progress, record_property: Callable[[str, object], None]) -> Story:
+    """Tells given, when and then, with the time that each takes, and keeps what is measured."""
+    items, stash = request.session.items, request.config.stash
+    began = stash.setdefault(BEGAN, time.monotonic())
     where = f"{items.index(request.node) + 1} of {len(items)}, after {in_words(time.monotonic() - began)}"
     progress.say(f"\n{sentence(request.node)}  ({where})")
-    return Story(progress)
+    figures = stash.setdefault(FIGURES, Figures(ARTIFACTS / "figures.json"))
+
+    def record(figure: Figure) -> None:
+        figures.record(figure)
+        record_property(figure.name, figure.value)
+
+    return Story(progress, record)
 
 
 @pytest.fixture
@@ -97,20 +107,6 @@ def callers(cluster: Cluster, request: pytest.FixtureRequest) -> Callable[[], Ab
     folder = folder_of(request.node)
     folder.mkdir(parents=True, exist_ok=True)
     return partial(calling, cluster, folder / "requests.csv")
-
-
-@pytest.fixture
-def record_figure(
-    pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
-) -> Callable[[Figure], None]:
-    """Keep a measured value: in the JUnit file, in artifacts/e2e/figures.json, and shown at the end."""
-    figures = pytestconfig.stash.setdefault(FIGURES, Figures(ARTIFACTS / "figures.json"))
-
-    def record(figure: Figure) -> None:
-        figures.record(figure)
-        record_property(figure.name, figure.value)
-
-    return record
 
 
 @pytest.hookimpl(wrapper=True)

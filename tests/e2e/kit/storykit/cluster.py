@@ -33,6 +33,10 @@ class Cluster:
     git_folder: Path
     """The bare repository behind it."""
     namespace: str = "fairlead-local"
+    rest: str = f"http://{NODE_IP}:{_REST_PORT}"
+    """The gateway's REST door, as callers outside the cluster reach it."""
+    grpc: str = f"{NODE_IP}:{_GRPC_PORT}"
+    """Its gRPC door."""
 
     @classmethod
     def running(cls) -> Self:
@@ -48,16 +52,6 @@ class Cluster:
             raise Problem("The sandbox's git server does not answer.", "Look closer: make doctor")
         return cluster
 
-    @property
-    def rest(self) -> str:
-        """The gateway's REST door, as callers outside the cluster reach it."""
-        return f"http://{NODE_IP}:{_REST_PORT}"
-
-    @property
-    def grpc(self) -> str:
-        """Its gRPC door."""
-        return f"{NODE_IP}:{_GRPC_PORT}"
-
     def predict(self) -> tuple[Answer, Answer]:
         """Send the picture of a seven over REST and over gRPC."""
         return ask_rest(self.rest), ask_grpc(self.grpc)
@@ -66,6 +60,10 @@ class Cluster:
         """Return the title of the API description: stories change it to tell versions apart."""
         with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=5) as answer:
             return str(json.load(answer)["info"]["title"])
+
+    def model(self) -> str:
+        """Return the digest of the model that answers."""
+        return ask_rest(self.rest).digest
 
     def get(self, *what: str, namespace: str = "") -> Any:
         """Return objects as the API server gives them: get("deployment", "gateway")."""
@@ -79,6 +77,10 @@ class Cluster:
         """Return what Argo CD says of each of its applications."""
         found = self.get("applications", namespace="argocd")["items"]
         return {each.name: each for each in map(Application.read, found)}
+
+    def runs_local(self) -> bool:
+        """Say whether it is local that Argo CD keeps here; a story may have put another environment in its place."""
+        return any(map(_is_local, self.get("applications", namespace="argocd")["items"]))
 
     def deployed(self) -> str:
         """Return the commit that Argo CD tracks: the tip of deploy/local."""
@@ -104,6 +106,11 @@ class Cluster:
                 yield f"http://{said.split()[2]}"
             finally:
                 process.terminate()
+
+
+def _is_local(application: Any) -> bool:
+    name, path = application["metadata"]["name"], application["spec"].get("source", {}).get("path")
+    return (name, path) == ("root", "clusters/local/argocd")
 
 
 def _git(folder: Path, *arguments: str) -> str:

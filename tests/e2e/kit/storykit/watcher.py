@@ -1,10 +1,13 @@
 """Somebody who asks the door all the time which version answers."""
 
+import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from local_stack.first_picture import NoAnswer
 
 _PAUSE_S = 0.2
 
@@ -24,17 +27,17 @@ class Watcher:
 
     sightings: list[Sighting] = field(default_factory=list)
 
-    def versions(self) -> set[str]:
+    def versions(self, since: float = 0.0) -> set[str]:
         """Return every version that answered."""
-        return {seen.version for seen in self.sightings if not seen.failure}
+        return {seen.version for seen in self.sightings if not seen.failure and seen.at >= since}
 
-    def first(self, version: str) -> float:
+    def failures(self) -> list[Sighting]:
+        """Return when nothing answered."""
+        return [seen for seen in self.sightings if seen.failure]
+
+    def first(self, version: str, since: float = 0.0) -> float:
         """Return when a version answered first."""
-        return min(seen.at for seen in self.sightings if seen.version == version)
-
-    def last(self, version: str) -> float:
-        """Return when it answered last."""
-        return max(seen.at for seen in self.sightings if seen.version == version)
+        return min(seen.at for seen in self.sightings if seen.version == version and seen.at >= since)
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def watching(ask: Callable[[], str]) -> Iterator[Watcher]:
         while not finished.is_set():
             try:
                 version, failure = ask(), ""
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException, NoAnswer) as error:
                 version, failure = "", str(error)
             watcher.sightings.append(Sighting(time.monotonic(), version, failure))
             finished.wait(_PAUSE_S)

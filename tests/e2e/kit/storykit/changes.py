@@ -1,0 +1,48 @@
+"""What stories change: each is a mistake or a step that a developer makes."""
+
+import uuid
+from pathlib import PurePosixPath
+
+import yaml
+
+from storykit.clone import Clone
+
+_GATEWAY = "services/gateway/src/gateway"
+_RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
+
+
+def another_title(clone: Clone) -> str:
+    """Change one line of the gateway, by which versions can be told apart, and return the new title."""
+    title = f"Fairlead {uuid.uuid4().hex[:8]}"  # never built before
+    clone.replace(f"{_GATEWAY}/openapi/document.py", '"title": "Fairlead"', f'"title": "{title}"')
+    return title
+
+
+def is_never_ready(clone: Clone) -> None:
+    """Let the gateway ask wrongly whether inference is ready."""
+    clone.replace(f"{_GATEWAY}/app.py", "parts.triton.check_ready)", 'lambda: parts.triton.check_ready("digits"))')
+
+
+def ends_at_once(clone: Clone) -> None:
+    """Let the gateway end before it serves."""
+    clone.replace(f"{_GATEWAY}/__main__.py", "settings = Settings.read()", 'raise SystemExit("no settings today")')
+
+
+def another_digest(clone: Clone) -> None:
+    """Pin a model whose record names other bytes than there are."""
+    before = pinned(clone)
+    digest = f"sha256:{uuid.uuid4().hex * 2}"
+    records = PurePosixPath("models/digits/releases")
+    record = (clone.folder / records / f"{_short(before)}.yaml").read_text()
+    (clone.folder / records / f"{_short(digest)}.yaml").write_text(record.replace(before, digest))
+    clone.replace(_RELEASE, before, digest)
+
+
+def pinned(clone: Clone) -> str:
+    """Return the digest of the model that local runs."""
+    [settings] = yaml.safe_load((clone.folder / _RELEASE).read_text())["configMapGenerator"]
+    return str(settings["literals"][0]).partition("@")[2]
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]

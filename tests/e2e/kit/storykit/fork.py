@@ -1,0 +1,79 @@
+"""A fork of this repository: its own origin, everything released once, and environments small enough for a sandbox."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from delivery.environments import Facts
+
+from storykit.clone import Clone
+from storykit.cluster import SERVICES, Cluster
+
+_TRACKING_MAIN = ("dev", "staging", "prod")
+_ORIGIN = "platform/origin/patch-origin.yaml"
+_ENV = "clusters/staging/env/kustomization.yaml"
+
+
+def make_fork(cluster: Cluster, clone: Clone, name: str) -> Clone:
+    """Let a clone be a fork that lives on the sandbox's git server, and return it."""
+    bare = cluster.git_folder.parent / f"{name}.git"
+    shutil.rmtree(bare, ignore_errors=True)
+    subprocess.run(["git", "init", "--bare", "--quiet", "--initial-branch=main", str(bare)], check=True)
+    fork = Clone(clone.folder, cluster.repository.replace(cluster.git_folder.name, bare.name), clone.base)
+    fork.git("fetch", "--quiet", cluster.repository, "deploy/local")
+    _own_origin(fork)
+    _small(fork)
+    _first_release(fork)
+    fork.commit("Make it ours: origin, a small staging, the first release")
+    return fork
+
+
+def release(environment: str, service: str) -> str:
+    """Return where a release file lies."""
+    return f"clusters/{environment}/apps/{service}/release/kustomization.yaml"
+
+
+def bring_up(cluster: Cluster, root: Path) -> None:
+    """Let Argo CD forget what it is told, and apply the one object that is applied by hand."""
+    namespaces = _namespaces(cluster)
+    argo_cd = "--namespace=argocd"
+    # root first: it would bring back the others. None of them takes along what it deployed.
+    cluster.kubectl.run("delete", "application", "root", argo_cd, "--ignore-not-found")
+    cluster.kubectl.run("delete", "applicationsets,applications", "--all", argo_cd)
+    if namespaces:
+        cluster.kubectl.run("delete", "namespace", *namespaces, timeout_s=300)
+    cluster.kubectl.run("apply", "--server-side", f"--kustomize={root}")
+
+
+def refresh(cluster: Cluster) -> None:
+    """Let Argo CD look at git, as a Git host's webhook would."""
+    options = ("--all", "--overwrite", "--namespace=argocd")
+    cluster.kubectl.run("annotate", "applicationsets", *options, "argocd.argoproj.io/application-set-refresh=true")
+    cluster.kubectl.run("annotate", "applications", *options, "argocd.argoproj.io/refresh=normal")
+
+
+def _own_origin(fork: Clone) -> None:
+    before = yaml.safe_load((fork.folder / _ORIGIN).read_text())["data"]
+    fork.replace(_ORIGIN, before["repository"], fork.remote)
+    fork.replace(_ORIGIN, before["registry"], Facts.read(fork.folder / "clusters" / "local" / "facts").registry)
+
+
+def _small(fork: Clone) -> None:
+    """Two cores bear no two pods of everything: a size of one's own is one line of env."""
+    registry = "  - ../../../platform/components/registry\n"
+    fork.replace(_ENV, registry, f"{registry}  - ../../../platform/components/small\n")
+
+
+def _first_release(fork: Clone) -> None:
+    """Release to all at once what local runs, as the release workflow does with the first images."""
+    for service in SERVICES:
+        released = fork.git("show", f"FETCH_HEAD:{release('local', service)}")
+        for environment in _TRACKING_MAIN:
+            (fork.folder / release(environment, service)).write_text(f"{released}\n")
+
+
+def _namespaces(cluster: Cluster) -> Sequence[str]:
+    names = cluster.kubectl.run("get", "namespaces", "--output=name").split()
+    return [name.partition("/")[2] for name in names if "/fairlead-" in name]
