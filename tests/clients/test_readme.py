@@ -52,7 +52,7 @@ def test_the_grpcurl_commands_answer(stack: Stack, grpcurl: str) -> None:
 
 @pytest.mark.requirement("REPO-003")
 def test_every_make_command_in_the_documents_is_a_target() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     documents = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
@@ -62,6 +62,6 @@ def test_every_make_command_in_the_documents_is_a_target() -> None:
     named = {
         (str(path.relative_to(ROOT)), name)
         for path in documents
-        for name in re.findall(r"(?:`|^|=\d+ )make ([a-z-]+)", path.read_text(), re.MULTILINE)
+        for name in re.findall(r"(?:`|^|=\d+ )make ([a-z0-9-]+)", path.read_text(), re.MULTILINE)
     }
     assert {(path, name) for path, name in named if name not in targets} == set()
