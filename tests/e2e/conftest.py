@@ -86,7 +86,9 @@ def serve_base(cluster: Cluster, clone: Clone, progress: Progress) -> None:
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest, progress: Progress, record_property: Callable[[str, object], None]) -> Story:
+def story(
+    request: pytest.FixtureRequest, progress: Progress, record_testsuite_property: Callable[[str, object], None]
+) -> Story:
     """Tells given, when and then, with the time that each takes, and keeps what is measured."""
     items, stash = request.session.items, request.config.stash
     began = stash.setdefault(BEGAN, time.monotonic())
@@ -96,7 +98,7 @@ def story(request: pytest.FixtureRequest, progress: Progress, record_property: C
 
     def record(figure: Figure) -> None:
         figures.record(figure)
-        record_property(figure.name, figure.value)
+        record_testsuite_property(figure.name, figure.value)
 
     return Story(progress, record)
 
