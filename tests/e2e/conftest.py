@@ -138,4 +138,5 @@ def folder_of(item: pytest.Item) -> Path:
 
 
 def sentence(item: pytest.Item) -> str:
-    return item.name.removeprefix("test_").replace("_", " ").capitalize()
+    words = item.name.removeprefix("test_").replace("_", " ").replace("[", " (").replace("]", ")")
+    return words[:1].upper() + words[1:]
