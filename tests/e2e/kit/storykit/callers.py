@@ -44,6 +44,6 @@ def calling(cluster: Cluster, recording: Path) -> Iterator[Callers]:
             assert process.poll() is None, f"Locust ended with {process.returncode}"
             yield callers
             process.send_signal(signal.SIGTERM)
-            process.wait(_END_S)
+            assert process.wait(_END_S) == 0, "Locust did not end well"
         finally:
             process.kill()
