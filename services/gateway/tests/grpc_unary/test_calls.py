@@ -10,6 +10,7 @@ import grpc
 import pytest
 from gateway.grpc_unary import RpcError, UnaryChannel
 from grpc import StatusCode
+from local_stack.eventually import eventually_async
 from service_runtime.grpc_transport.server import LeanServer
 
 pytestmark = pytest.mark.requirement("GATEWAY-001")
@@ -196,3 +197,28 @@ async def test_a_server_that_drains_answers_what_it_has_taken(kind: str) -> None
         finish.set()
         assert await task == b"taken"
         await stopping
+
+
+async def test_a_call_is_answered_on_its_connection_though_a_newer_one_takes_the_next() -> None:
+    service, finish = Service(), asyncio.Event()
+
+    async def slow_echo(request: bytes, _context: grpc.aio.ServicerContext) -> bytes:
+        await finish.wait()
+        return request
+
+    service.echo = slow_echo  # type: ignore[method-assign]
+    async with serving(service, kind="lean") as (server, port), calling("lean", port) as call:
+        task = asyncio.ensure_future(call("/t.T/echo", b"long", seconds=20))
+
+        async def renewed() -> bool:
+            return len(server.connections) == 2
+
+        await eventually_async(renewed, within=10)
+        finish.set()
+        assert await task == b"long"
+        assert await call("/t.T/echo", b"next", seconds=5) == b"next"
+
+        async def left() -> bool:
+            return len(server.connections) == 1
+
+        await eventually_async(left, within=5)

@@ -14,14 +14,17 @@ _CONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 # After a failed attempt others are spared the wait for this long.
 _RECONNECT_SECONDS = 0.1
+# An address may stand for several servers, one of which is chosen for a connection. Whoever comes is found by a new
+# one, and whoever drains is left while it still serves: this is less than the drain delay of what is called.
+_RENEW_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
-_WATCH_SECONDS = 5.0
+_PATIENCE_SECONDS = 5.0
 # A timeout on the wire has at most eight digits.
 _LONGEST_TIMEOUT_MS = 99_999_999
 
 
 class UnaryChannel:
-    """gRPC unary calls to one target over one HTTP/2 connection, without TLS (the mesh adds it)."""
+    """gRPC unary calls to one target over one HTTP/2 connection at a time, without TLS (the mesh adds it)."""
 
     def __init__(self, target: str, *, max_message_bytes: int = 64 << 20) -> None:
         host, _, port = target.rpartition(":")
@@ -30,7 +33,8 @@ class UnaryChannel:
         self._connection: Connection | None = None
         self._attempt: asyncio.Task[Connection | None] | None = None
         self._failed_at = float("-inf")
-        self._watch: asyncio.Task[None] | None = None
+        self._connections: set[Connection] = set()
+        self._tending: asyncio.Task[None] | None = None
         self._fixed_headers: dict[str, bytes] = {}
 
     async def call(
@@ -63,14 +67,16 @@ class UnaryChannel:
             timer.cancel()
 
     async def aclose(self) -> None:
-        """Close the connection; calls in flight end UNAVAILABLE."""
-        for task in (self._attempt, self._watch):
+        """Close every connection; calls in flight end UNAVAILABLE."""
+        for task in (self._attempt, self._tending):
             if task is not None:
                 task.cancel()
-        if self._connection is not None:
-            self._connection.close()
-            await asyncio.wait({self._connection.closed}, timeout=_CLOSE_SECONDS)
-            self._connection.abort()  # a peer that stands still reads the rest never
+        for connection in self._connections:
+            connection.close()
+        if self._connections:
+            await asyncio.wait([each.closed for each in self._connections], timeout=_CLOSE_SECONDS)
+        for connection in self._connections:
+            connection.abort()  # a peer that stands still reads the rest never
 
     async def _connect(self, seconds: float) -> Connection:
         if self._attempt is None or self._attempt.done():
@@ -96,11 +102,24 @@ class UnaryChannel:
         except OSError:  # TimeoutError is one
             self._failed_at = time.monotonic()
             return None
-        if self._watch is not None:
-            self._watch.cancel()
-        self._watch = asyncio.create_task(_watch(connection))
-        self._connection = connection
+        before, self._connection = self._connection, connection
+        if before is not None:
+            before.leave()
+        self._connections.add(connection)
+        if self._tending is None:
+            self._tending = asyncio.create_task(self._tend())
         return connection
+
+    async def _tend(self) -> None:
+        """Take a new connection every so often; the one before ends with its last call, or when its peer is gone."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            self._connections = {each for each in self._connections if not each.closed.done()}
+            for connection in self._connections:
+                _watch(connection)
+            connected = self._connection is not None and self._connection.usable
+            if connected and (self._attempt is None or self._attempt.done()):
+                self._attempt = asyncio.create_task(self._open())
 
     def _headers(self, method: str, seconds: float, metadata: Sequence[tuple[str, str]]) -> bytes:
         fixed = self._fixed_headers.get(method)
@@ -112,13 +131,11 @@ class UnaryChannel:
         return fixed + encode_literals((("grpc-timeout", timeout), *metadata))
 
 
-async def _watch(connection: Connection) -> None:
+def _watch(connection: Connection) -> None:
     """Close a connection whose peer is gone without a word: calls in flight, but not even a ping comes back."""
-    while not connection.closed.done():
-        await asyncio.sleep(_WATCH_SECONDS)
-        if not connection.busy:
-            continue
-        if connection.silent_for > _SILENCE_SECONDS + _WATCH_SECONDS:
-            connection.close("the server has gone silent")
-        elif connection.silent_for > _SILENCE_SECONDS:
-            connection.ping()
+    if not connection.busy:
+        return
+    if connection.silent_for > _SILENCE_SECONDS + _PATIENCE_SECONDS:
+        connection.close("the server has gone silent")
+    elif connection.silent_for > _SILENCE_SECONDS:
+        connection.ping()

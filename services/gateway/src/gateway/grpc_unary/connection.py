@@ -72,6 +72,11 @@ class Connection(Http2Connection[_Call]):
             self._write(frames.reset(stream_id, ErrorCode.CANCEL))
             self._retire()
 
+    def leave(self) -> None:
+        """Take no further calls; close once those in flight have ended."""
+        self.usable = False
+        self._retire()
+
     def ping(self) -> None:
         """Ask for a sign of life; any frame that comes back renews `silent_for`."""
         self._write(frames.frame(Frame.PING, 0, 0, bytes(8)))
