@@ -67,6 +67,21 @@ images: setup ## Container images of the services whose inputs changed, with the
 images-test: setup ## Run the images as pods would, and build them twice; needs root
 	@$(BIN)/pytest -q -m images tests/images
 
+##@ Release
+.PHONY: diff gate promote rollback
+BASE ?= origin/main
+diff: $(VENV)/.serve ## What the work tree changes in every environment, rendered (BASE=origin/main)
+	@$(BIN)/python -m delivery.changes diff --base "$(BASE)"
+
+gate: $(VENV)/.serve ## Refuse a change of several environments at once, unless it says why (LABELS=all-environments)
+	@$(BIN)/python -m delivery.changes gate --base "$(BASE)" --labels "$(LABELS)"
+
+promote: $(VENV)/.serve ## Copy a release to the next environment, as a pull request (SERVICE=gateway FROM=dev TO=staging)
+	@$(BIN)/python -m delivery.promotion promote --service "$(SERVICE)" --from "$(FROM)" --to "$(TO)" $(if $(PRINT),--print)
+
+rollback: $(VENV)/.serve ## Bring back what ran before, as a pull request (SERVICE=gateway ENV=prod)
+	@$(BIN)/python -m delivery.promotion rollback --service "$(SERVICE)" --environment "$(ENV)" $(if $(PRINT),--print)
+
 ##@ Measure
 .PHONY: load bench
 PROFILE ?= smoke

@@ -1,0 +1,52 @@
+"""What a change does to the environments: python -m delivery.changes diff|gate --base REF.
+
+diff ends with 0; with --exit-code, 1 says that something differs. gate: 1 when it refuses. 2: cannot tell.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sandbox.problem import Problem
+
+from delivery.changes.gate import refusal
+from delivery.changes.since import Change, show
+from delivery.findings import CannotCheck
+from delivery.programs import Toolbox
+from delivery.rendering import Renderer
+from delivery.repository import Repository
+
+_CANNOT = 2
+
+
+def main() -> int:
+    """Print the difference, or what the gate says."""
+    arguments = _arguments()
+    try:
+        renderer = Renderer.from_toolbox(Toolbox())
+        change = Change.since(Repository(arguments.root.resolve()), arguments.base, renderer)
+        if arguments.command == "diff":
+            show(change.report())
+            return 1 if arguments.exit_code and change.differs else 0
+        said = refusal(change, arguments.labels.split(","))
+    except (Problem, CannotCheck) as error:
+        print(error, file=sys.stderr)
+        return _CANNOT
+    print(said or "The gate is open: no more than one environment changes, or the change says why.")
+    return 1 if said else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m delivery.changes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=["diff", "gate"])
+    parser.add_argument("--base", required=True, help="a branch, tag or commit")
+    parser.add_argument("--labels", default="", help="of the pull request, separated by commas")
+    parser.add_argument("--exit-code", action="store_true", help="let diff end with 1 when anything differs")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout; default: this folder")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
