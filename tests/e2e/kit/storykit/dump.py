@@ -1,42 +1,22 @@
 """What a person needs to understand a story that failed, as files."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from local_stack.settings import ROOT
 from sandbox.commands import CommandFailed, output_of
 
 from storykit.cluster import Cluster
 
-_CONTROLLERS = (
-    "statefulset/argocd-application-controller",
-    "deployment/argocd-applicationset-controller",
-    "deployment/argocd-repo-server",
-    "deployment/argocd-server",
-)
+_DUMP_S = 300.0
 
 
 def dump(cluster: Cluster, folder: Path) -> None:
-    """Write applications, events, pods, logs and the deployed commits; what cannot be had is said in its file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kubectl = [str(cluster.kubectl.program), f"--kubeconfig={cluster.kubectl.kubeconfig}"]
-    commands = {
-        "applications.yaml": [*kubectl, "get", "applications", "--namespace=argocd", "--output=yaml"],
-        "pods.txt": [*kubectl, "get", "pods", "--all-namespaces", "--output=wide"],
-        "events.txt": [*kubectl, "get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp"],
-        "objects.txt": [
-            *kubectl,
-            "describe",
-            "pods,deployments,hpa,endpointslices",
-            f"--namespace={cluster.namespace}",
-        ],
-        "git.txt": ["git", "-C", str(cluster.git_folder), "log", "--all", "--graph", "--stat", "-20"],
-    }
-    for name in _CONTROLLERS:
-        logs = ["logs", name, "--namespace=argocd", "--tail=3000", "--timestamps"]
-        commands[f"{name.partition('/')[2]}.log"] = [*kubectl, *logs]
-    for name, arguments in _logs(cluster):
-        commands[name] = [*kubectl, *arguments]
-    for file, command in commands.items():
+    """Write what the sandbox, our pods and git say; what cannot be had is said in its file."""
+    subprocess.run([ROOT / "tools" / "dump_cluster", folder], capture_output=True, check=False, timeout=_DUMP_S)
+    git = ["git", "-C", str(cluster.git_folder), "log", "--all", "--graph", "--stat", "-20"]
+    for file, command in [("git.txt", git), *_logs(cluster)]:
         (folder / file).write_text(_said(command))
 
 
@@ -45,10 +25,11 @@ def _logs(cluster: Cluster) -> Iterator[tuple[str, list[str]]]:
         pods = cluster.kubectl.pods(f"--namespace={cluster.namespace}")
     except CommandFailed:
         return  # the other files say why
+    kubectl = [str(cluster.kubectl.program), f"--kubeconfig={cluster.kubectl.kubeconfig}"]
     for name in (pod["metadata"]["name"] for pod in pods):
         logs = ["logs", name, f"--namespace={cluster.namespace}", "--all-containers", "--timestamps", "--tail=2000"]
-        yield f"{name}.log", logs
-        yield f"{name}.previous.log", [*logs, "--previous"]
+        yield f"{name}.log", [*kubectl, *logs]
+        yield f"{name}.previous.log", [*kubectl, *logs, "--previous"]
 
 
 def _said(command: list[str]) -> str:
