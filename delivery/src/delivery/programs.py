@@ -1,4 +1,4 @@
-"""kustomize and kubeconform, built from their Go modules once and kept; what lies in module zips, downloaded once."""
+"""Go programs such as kustomize, built from their modules once and kept; what lies in module zips, downloaded once."""
 
 import fcntl
 import json
@@ -65,7 +65,7 @@ class Toolbox:
 
     def _go(self, *arguments: str, **variables: str) -> str:
         if not self._has_go:
-            raise CannotCheck("Go is not installed. Manifests are rendered by kustomize, which is built with it.")
+            raise CannotCheck("Go is not installed. Programs that checks use, such as kustomize, are built with it.")
         done = subprocess.run(
             ["go", *arguments],
             env={**self._environment, **variables},
