@@ -166,3 +166,23 @@ def test_a_push_that_obeys_is_accepted_and_what_is_not_main_is_not_judged(server
     commit(checkout)
     assert pushed(server, checkout, "idea").returncode == 0
     assert "git push sandbox HEAD:main" in pushed(server, checkout, "deploy/local").stderr
+
+
+@pytest.mark.requirement("PUSH-005")
+@pytest.mark.component
+def test_manifests_are_judged_once_and_again_when_something_of_them_or_of_the_settings_changes(
+    server: Path, checkout: Path
+) -> None:
+    assert "within the rules" in pushed(server, checkout, "main").stderr
+    append(checkout / "services/gateway/src/gateway/app.py", "# A change of code.\n")
+    commit(checkout)
+    assert "as they were judged before" in pushed(server, checkout, "main").stderr
+    append(checkout / "services/gateway/src/gateway/settings.py", "Settings.model_fields.pop('grace')\n")
+    commit(checkout)
+    refused = pushed(server, checkout, "main")
+    assert refused.returncode != 0
+    assert "GATEWAY_GRACE" in refused.stderr
+
+
+def append(file: Path, line: str) -> None:
+    file.write_text(file.read_text() + line)

@@ -47,8 +47,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, manifest) if manifest else self.answer(404)
 
     def do_HEAD(self) -> None:
-        repository, _, digest = self.place()
-        self.answer(200 if (repository, digest) in self.server.blobs else 404)
+        repository, kind, digest = self.place()
+        kept = self.server.manifests if kind == "manifests" else self.server.blobs
+        self.answer(200 if (repository, digest) in kept else 404)
 
     def do_POST(self) -> None:
         repository, _, _ = self.place()
@@ -63,7 +64,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         repository, kind, tag = self.place()
         if kind == "manifests":
-            self.server.manifests[repository, tag] = body
+            for reference in (tag, f"sha256:{hashlib.sha256(body).hexdigest()}"):
+                self.server.manifests[repository, reference] = body
             return self.answer(201)
         digest = parse_qs(urlsplit(self.path).query)["digest"][0]
         if digest != f"sha256:{hashlib.sha256(body).hexdigest()}":
@@ -111,6 +113,16 @@ def test_an_image_is_there_under_upstreams_name_once_pushed(
 def test_an_image_with_other_content_is_not_there(registry: Registry, tmp_path: Path) -> None:
     registry.push(image("docker.io/some/program:v1"), tmp_path, architecture="amd64")
     assert not registry.has(image("docker.io/some/program:v1", "another program"))
+
+
+def test_a_manifest_is_found_by_its_digest_where_it_was_pushed(
+    fake: FakeRegistry, registry: Registry, tmp_path: Path
+) -> None:
+    registry.push(image("quay.io/some/program:v1"), tmp_path, architecture="amd64")
+    digest = f"sha256:{hashlib.sha256(fake.manifests['some/program', 'v1']).hexdigest()}"
+    assert registry.holds("some/program", digest)
+    assert not registry.holds("other/program", digest)
+    assert not registry.holds("some/program", f"sha256:{'0' * 64}")
 
 
 def test_a_layer_that_two_images_share_travels_once(fake: FakeRegistry, registry: Registry, tmp_path: Path) -> None:

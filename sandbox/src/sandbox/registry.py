@@ -67,6 +67,11 @@ class Registry:
         annotations = json.loads(answer.body).get("annotations", {})
         return isinstance(annotations, dict) and annotations.get(_INPUTS) == image.inputs
 
+    def holds(self, repository: str, digest: str) -> bool:
+        """Say whether the registry holds a manifest, whoever pushed it."""
+        path = f"/v2/{repository}/manifests/{digest}"
+        return self._call("HEAD", path, headers={"Accept": _MANIFEST}).status == http.client.OK
+
     def push(self, image: Image, scratch: Path, *, architecture: str) -> None:
         """Push every layer, the configuration, and last the manifest that makes the image appear."""
         scratch.mkdir(parents=True, exist_ok=True)

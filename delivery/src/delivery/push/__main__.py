@@ -16,6 +16,7 @@ from sandbox.settings import SandboxSettings
 from delivery.images.library import Library
 from delivery.push.argo_cd import ArgoCD
 from delivery.push.deploy import Deployment
+from delivery.push.judged import Judged
 from delivery.push.received import Update, deployable, refusal, updates
 
 _HOOKS = {"pre-receive": "check", "post-receive": "deploy"}
@@ -34,7 +35,7 @@ def main() -> int:
         if arguments.command == "install":
             install(repository.resolve())
         elif arguments.command == "check":
-            return _check(list(updates(sys.stdin)))
+            return _check(list(updates(sys.stdin)), Judged(repository / "judged"))
         else:
             _deploy(settings, repository, list(updates(sys.stdin)))
     except Problem as problem:
@@ -56,12 +57,15 @@ def install(repository: Path) -> None:
         hook.chmod(0o755)
 
 
-def _check(received: list[Update]) -> int:
+def _check(received: list[Update], judged: Judged) -> int:
     for said in filter(None, map(refusal, received)):
         print(said, file=sys.stderr)
         return 1
     commit = deployable(received)
     if not commit:
+        return 0
+    if judged.knows(commit):
+        print("  ok     manifests: as they were judged before")
         return 0
     with tempfile.TemporaryDirectory(prefix="fairlead-check-") as scratch:
         # What is pushed is not in the repository yet: git finds it by the variables that it gave to this hook.
@@ -73,6 +77,7 @@ def _check(received: list[Update]) -> int:
             )
     if done.returncode:
         raise Problem(f"This commit is refused:\n{done.stdout}{done.stderr}", "Mend it; to see the same: make check")
+    judged.keep(commit)
     return 0
 
 

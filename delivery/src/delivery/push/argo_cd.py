@@ -17,14 +17,16 @@ from sandbox.progress import Step
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
 
-_WEBHOOK = "/api/v1/namespaces/argocd/services/https:argocd-server:https/proxy/api/webhook"
-_REFRESH = {
-    "applicationsets": "argocd.argoproj.io/application-set-refresh=true",
-    "applications": "argocd.argoproj.io/refresh=normal",
-}
+_SERVICES = "/api/v1/namespaces/argocd/services"
+# One answers for applications, the other for what makes them.
+_RECEIVERS = (
+    f"{_SERVICES}/https:argocd-server:https/proxy/api/webhook",
+    f"{_SERVICES}/http:argocd-applicationset-controller:webhook/proxy/api/webhook",
+)
+_REFRESH = "argocd.argoproj.io/refresh=normal"
 _DEADLINE_S = 300.0
 _POLL_S = 1.0
-_SURE = 60
+_SURE = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +44,20 @@ class ArgoCD:
         """Apply a kustomization."""
         self.kubectl.run("apply", "--server-side", f"--kustomize={folder}")
 
-    def notify(self, repository: str, commit: str, changed: Iterable[str]) -> None:
+    def notify(self, repository: str, *, before: str, commit: str, changed: Iterable[str]) -> None:
         """Send what a Git host's webhook sends; otherwise Argo CD looks every few minutes."""
         event = {
             "ref": DEPLOYED,
+            "before": before,
             "after": commit,
             "repository": {"html_url": repository.removesuffix(".git"), "default_branch": "main"},
             "commits": [{"id": commit, "added": [], "removed": [], "modified": sorted(changed)}],
         }
         with self._proxy() as port:
-            _post(port, _WEBHOOK, json.dumps(event))
-        # The receiver for ApplicationSets is not there before a restart of its controller: on a fresh cluster it starts
-        # before the key that it checks signatures with. And the webhook skips applications whose files did not change,
-        # which would then not say that they run this commit.
-        for kind, refresh in _REFRESH.items():
-            self.kubectl.run("annotate", kind, "--all", "--overwrite", "--namespace=argocd", refresh)
+            for receiver in _RECEIVERS:
+                _post(port, receiver, json.dumps(event))
+        # It skips applications whose files did not change, and they would not say that they run this commit.
+        self.kubectl.run("annotate", "applications", "--all", "--overwrite", "--namespace=argocd", _REFRESH)
 
     def wait(self, wanted: Iterable[str], commit: str, step: Step) -> None:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
@@ -65,7 +66,7 @@ class ArgoCD:
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
             step.detail = "; ".join(missing[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            # A new pod leaves its autoscaler degraded until there are metrics; a revert begins with the state it mends.
+            # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
                 why = "\n".join(f"    {line}" for line in failures or missing)

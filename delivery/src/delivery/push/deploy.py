@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.progress import Progress
+from sandbox.registry import Registry
 
 from delivery.environments import Facts
 from delivery.images.inputs import Inputs, services_with_images
@@ -42,16 +43,19 @@ class Deployment:
                 with self.progress.step("root application, the only one applied by hand"):
                     self.argo_cd.apply(folder / _ENVIRONMENT / "root")
         self.progress.say(f"  ok     deploy/local is {deployed[:12]}, on top of {commit[:12]}")
-        self.argo_cd.notify(facts.repository, deployed, changed)
+        self.argo_cd.notify(facts.repository, before=before, commit=deployed, changed=changed)
         with self.progress.step("Argo CD") as step:
             self.argo_cd.wait(["root", *digests], deployed, step)
         self.progress.say(f"  deployed {commit[:12]} in {self.progress.total()}")
 
     def _images(self, folder: Path, registry: str) -> Mapping[str, str]:
+        address, _, namespace = registry.partition("/")
         with self.library.held():
             images = [self.library.image(Inputs.of(folder, name)) for name in services_with_images(folder)]
             for image in images:
-                self.library.push(image, registry)
+                # To have it looked at by skopeo costs a second, for each service whose image is the one before.
+                if not Registry(address).holds(f"{namespace}/{image.service}", image.digest):
+                    self.library.push(image, registry)
         return {image.service: image.digest for image in images}
 
     @contextmanager
