@@ -68,7 +68,7 @@ images-test: setup ## Run the images as pods would, and build them twice; needs 
 	@$(BIN)/pytest -q -m images tests/images
 
 ##@ Release
-.PHONY: diff gate promote rollback
+.PHONY: diff gate promote rollback verify
 BASE ?= origin/main
 diff: $(VENV)/.serve ## What the work tree changes in every environment, rendered (BASE=origin/main)
 	@$(BIN)/python -m delivery.changes diff --base "$(BASE)"
@@ -81,6 +81,9 @@ promote: $(VENV)/.serve ## Copy a release to the next environment, as a pull req
 
 rollback: $(VENV)/.serve ## Bring back what ran before, as a pull request (SERVICE=gateway ENV=prod)
 	@$(BIN)/python -m delivery.promotion rollback --service "$(SERVICE)" --environment "$(ENV)" $(if $(PRINT),--print)
+
+verify: $(VENV)/.serve ## Who signed what an environment runs: only the release workflow may have (SERVICE=gateway ENV=dev)
+	@$(BIN)/python -m delivery.release verify --service "$(or $(SERVICE),all)" --environment "$(or $(ENV),dev)"
 
 ##@ Measure
 .PHONY: load bench

@@ -72,6 +72,8 @@ def fresh_fork(tmp_path: Path) -> Fork:
         shutil.copytree(ROOT / tree, fork.folder / tree)
     for base in ROOT.glob("services/*/deploy"):
         shutil.copytree(base, fork.folder / base.relative_to(ROOT))
+    for dockerfile in ROOT.glob("services/*/Dockerfile"):
+        shutil.copy(dockerfile, fork.folder / dockerfile.relative_to(ROOT))
     for release in fork.folder.glob("clusters/*/apps/*/release/kustomization.yaml"):
         lines = release.read_text().splitlines(keepends=True)
         release.write_text(

@@ -53,7 +53,7 @@ def _present(repository: Repository, move: Move, *, may_open: bool) -> None:
         print(opened(repository, move))
         return
     print(f"For review: git push origin {move.branch}, and a pull request with this text:\n\n{move.title}\n")
-    show(iter(body(move).splitlines()))
+    show(iter(body(repository, move).splitlines()))
 
 
 def _arguments() -> argparse.Namespace:

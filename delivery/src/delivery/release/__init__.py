@@ -1,0 +1,1 @@
+"""From a commit on main to signed images that dev runs."""
