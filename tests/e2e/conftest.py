@@ -127,7 +127,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     figures = config.stash.get(FIGURES, None)
-    if figures:
+    if figures and figures.rows:
         terminalreporter.section("measured")
         for line in figures.table():
             terminalreporter.line(line)

@@ -37,6 +37,7 @@ def drops_an_object(clone: Clone) -> None:
         (does_not_render, "no-such-file.yaml"),
         (drops_an_object, "drops PodDisruptionBudget, which every service needs"),
     ],
+    ids=["breaks a rule", "does not render", "drops an object"],
 )
 def test_a_mistake_in_the_manifests_is_refused_with_what_to_mend(
     cluster: Cluster, clone: Clone, story: Story, mistake: Callable[[Clone], None], says: str

@@ -75,7 +75,7 @@ class Clone:
         return self.git("ls-remote", self.remote, "refs/heads/main").partition("\t")[0]
 
     def push(self, *, on_line: Callable[[str], None] = lambda _: None) -> Push:
-        """Push HEAD to main, as a developer does; hand over each line that the server prints meanwhile."""
+        """Push HEAD to main, as a developer does; hand over each line that the server prints meanwhile, and an empty one."""
         lines: list[str] = []
 
         def keep(line: str) -> None:
@@ -88,4 +88,5 @@ class Clone:
             stream(["git", "push", "--force", self.remote, "HEAD:main"], cwd=self.folder, on_line=keep)
         except CommandFailed:
             accepted = False
+        on_line("")
         return Push(self.git("rev-parse", "HEAD"), accepted, "\n".join(lines), time.monotonic() - began)
