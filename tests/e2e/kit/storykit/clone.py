@@ -9,7 +9,7 @@ from typing import Self
 
 from sandbox.commands import CommandFailed, stream
 
-_IDENTITY = ("-c", "user.name=story", "-c", "user.email=story@localhost")
+_IDENTITY = {"user.name": "story", "user.email": "story@localhost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,13 @@ class Clone:
         """Clone what is committed at a checkout's HEAD."""
         subprocess.run(["git", "clone", "--quiet", "--shared", str(source), str(folder)], check=True)
         clone = cls(folder, remote, "HEAD")
+        for name, value in _IDENTITY.items():
+            clone.git("config", name, value)
         return cls(folder, remote, clone.git("rev-parse", "HEAD"))
 
     def git(self, *arguments: str) -> str:
         """Run git in the clone and return what it prints."""
-        command = ["git", "-C", str(self.folder), *_IDENTITY, *arguments]
+        command = ["git", "-C", str(self.folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def replace(self, path: str, old: str, new: str) -> None:
@@ -75,7 +77,7 @@ class Clone:
         return self.git("ls-remote", self.remote, "refs/heads/main").partition("\t")[0]
 
     def push(self, *, on_line: Callable[[str], None] = lambda _: None) -> Push:
-        """Push HEAD to main, as a developer does; hand over each line that the server prints meanwhile, and an empty one."""
+        """Push HEAD to main, as a developer does; hand over each line that is printed, at the end an empty one."""
         lines: list[str] = []
 
         def keep(line: str) -> None:

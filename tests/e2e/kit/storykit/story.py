@@ -40,4 +40,4 @@ class Story:
 
 def following(step: Step, line: str) -> None:
     """Show the last line of a push as the detail of a step."""
-    step.detail = line
+    step.detail = line.removeprefix("...").removeprefix("ok").strip()
