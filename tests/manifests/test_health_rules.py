@@ -1,0 +1,86 @@
+"""What Argo CD thinks of an object, by the rules of ours that it evaluates, on states that were seen on a cluster."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from local_stack.settings import ROOT
+from lupa import lua51
+
+pytestmark = pytest.mark.requirement("MANIFESTS-010")
+
+Judge = Callable[[str, Mapping[str, Any]], str]
+
+RULES = yaml.safe_load((ROOT / "platform/addons/argocd/patch-argocd-cm.yaml").read_text())["data"]
+ABLE = {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale", "message": "got the scale"}
+
+
+@pytest.fixture
+def judge() -> Judge:
+    """Evaluate the rule for a kind as Argo CD does, in Lua 5.1: it reads `obj` and returns the answer."""
+
+    def health(kind: str, status: Mapping[str, Any]) -> str:
+        lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+        rule: Any = lua.eval(f"function(obj)\n{RULES[f'resource.customizations.health.{kind}']}\nend")
+        return str(rule(lua.table_from({"status": status} if status else {}, recursive=True))["status"])
+
+    return health
+
+
+def inactive(reason: str) -> dict[str, str]:
+    return {"type": "ScalingActive", "status": "False", "reason": reason, "message": "no metrics yet"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "health"),
+    [
+        ([], "Progressing"),
+        ([ABLE, inactive("FailedGetResourceMetric")], "Healthy"),
+        ([ABLE, {"type": "ScalingActive", "status": "True", "reason": "ValidMetricFound"}], "Healthy"),
+        ([ABLE, {"type": "ScalingLimited", "status": "False", "reason": "DesiredWithinRange"}], "Healthy"),
+        ([ABLE, inactive("ScalingDisabled")], "Healthy"),
+        ([ABLE, inactive("InvalidSelector")], "Degraded"),
+        ([{**ABLE, "status": "False", "reason": "FailedGetScale"}], "Degraded"),
+    ],
+)
+def test_an_autoscaler_without_metrics_is_healthy_and_one_that_cannot_scale_is_degraded(
+    judge: Judge, conditions: list[dict[str, str]], health: str
+) -> None:
+    status = {"conditions": conditions} if conditions else {}
+    assert judge("autoscaling_HorizontalPodAutoscaler", status) == health
+
+
+@pytest.mark.parametrize(
+    ("applications", "health"),
+    [
+        ([], "Progressing"),
+        ([("Synced", "Healthy"), ("Synced", "Healthy")], "Healthy"),
+        ([("Synced", "Healthy"), ("Synced", "Progressing")], "Progressing"),
+        ([("OutOfSync", "Healthy")], "Progressing"),
+        ([("OutOfSync", "Missing")], "Progressing"),
+        ([("Synced", "Degraded")], "Progressing"),
+        ([(None, None)], "Progressing"),
+    ],
+)
+def test_a_wave_is_healthy_once_every_application_it_made_is_synced_and_healthy(
+    judge: Judge, applications: list[tuple[str | None, str | None]], health: str
+) -> None:
+    resources = [
+        {"name": "gateway"} | ({"status": sync, "health": {"status": state}} if sync else {})
+        for sync, state in applications
+    ]
+    made = {"type": "ResourcesUpToDate", "status": "True", "message": "all up to date"}
+    assert judge("argoproj.io_ApplicationSet", {"conditions": [made], "resources": resources}) == health
+
+
+def test_an_applicationset_that_cannot_generate_is_degraded_and_a_new_one_is_waited_for(judge: Judge) -> None:
+    failed = {"type": "ErrorOccurred", "status": "True", "message": "map has no entry for key wave"}
+    assert judge("argoproj.io_ApplicationSet", {"conditions": [failed]}) == "Degraded"
+    assert judge("argoproj.io_ApplicationSet", {}) == "Progressing"
+
+
+@pytest.mark.parametrize("health", ["Healthy", "Degraded", "Progressing", "Missing"])
+def test_an_application_counts_for_its_parent_as_what_it_says(judge: Judge, health: str) -> None:
+    assert judge("argoproj.io_Application", {"health": {"status": health}}) == health
+    assert judge("argoproj.io_Application", {}) == "Progressing"
