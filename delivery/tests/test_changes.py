@@ -76,9 +76,18 @@ def test_the_exit_code_tells_a_difference_when_asked_and_trouble_always(fork: An
 def test_the_gate_is_open_for_one_environment_wherever_the_change_is_made_and_local_is_nobodys(fork: Any) -> None:
     fork.edit(DEV, "GATEWAY_LOG_LEVEL=debug", "GATEWAY_LOG_LEVEL=error")
     fork.edit(DEV.replace("dev", "local"), "GATEWAY_LOG_LEVEL=debug", "GATEWAY_LOG_LEVEL=error")
-    # A shared file whose change only prod's own component takes.
+    # A shared file that renders to nothing.
     fork.edit("platform/components/ha/README.md", "#", "##")
     assert changes(fork, "gate").returncode == 0
+
+
+@pytest.mark.requirement("PROMOTION-007")
+def test_the_gate_is_open_while_nothing_was_released(fork: Any) -> None:
+    for file in fork.folder.glob("clusters/*/apps/*/release/kustomization.yaml"):
+        file.write_text(file.read_text().replace(f"digest: sha256:{'1' * 64}", "newTag: unreleased"))
+    fork.commit("As in a fresh fork")
+    fork.edit(SHARED, "GATEWAY_GRACE=10", "GATEWAY_GRACE=11")
+    assert changes(fork, "gate", base="HEAD").returncode == 0
 
 
 @pytest.mark.requirement("PROMOTION-007")

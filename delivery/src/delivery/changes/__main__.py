@@ -32,7 +32,7 @@ def main() -> int:
     except (Problem, CannotCheck) as error:
         print(error, file=sys.stderr)
         return _CANNOT
-    print(said or "The gate is open: no more than one environment changes, or the change says why.")
+    print(said or "The gate is open: no more than one environment that runs anything changes, or the change says why.")
     return 1 if said else 0
 
 

@@ -1,8 +1,10 @@
 """The gate: a change reaches one environment at a time, unless it says that it is meant for all."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from delivery.changes.since import Change
+from delivery.promotion.release import Release
 from delivery.stages import LOCAL
 
 LABEL = "all-environments"
@@ -11,7 +13,8 @@ TRAILER = "All-Environments"
 
 def refusal(change: Change, labels: Iterable[str] = ()) -> str:
     """Return why a change may not go in as it is; empty when it may."""
-    touched = [each for each in change.differences if each.names and each.environment != LOCAL]
+    altered = [each for each in change.differences if each.names and each.environment != LOCAL]
+    touched = [each for each in altered if _runs(change, each.environment)]
     if len(touched) <= 1 or LABEL in labels or reasons(change):
         return ""
     lines = [f"This change alters what runs in {len(touched)} environments at once:"]
@@ -28,6 +31,13 @@ def reasons(change: Change) -> list[str]:
     """Return what the commits of a change say for going everywhere at once."""
     trailers = f"--format=%(trailers:key={TRAILER},valueonly)"
     return list(filter(None, change.repository.git("log", trailers, f"{change.base}..HEAD").splitlines()))
+
+
+def _runs(change: Change, environment: str) -> bool:
+    """Say whether anything was ever released there: before that, a mistake reaches nobody."""
+    listed = change.repository.git("ls-tree", "-r", "--name-only", change.base, f"clusters/{environment}/apps/")
+    releases = [Path(name) for name in listed.splitlines() if name.endswith("/release/kustomization.yaml")]
+    return any(Release.parse(change.repository.content(change.base, path)).images for path in releases)
 
 
 def _few(names: list[str], shown: int = 3) -> str:
