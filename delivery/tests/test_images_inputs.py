@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from delivery.images.buildah import with_arguments
+from delivery.images.buildah import Buildah, with_arguments
 from delivery.images.inputs import Inputs, copied
 
 DOCKERFILE = """FROM base AS build
@@ -103,3 +103,17 @@ def test_arguments_are_written_out_where_they_are_used() -> None:
     assert with_arguments(text, {"BASE": "here:1", "REVISION": "abc"}) == (
         'ARG BASE=python:3\nFROM here:1\nARG REVISION=unknown\nLABEL revision="abc" other="$REVISIONS"\n'
     )
+
+
+@pytest.mark.requirement("IMAGES-005")
+def test_each_version_of_buildah_keeps_layers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take a layer that another version made from its cache, and two machines would not agree."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    program = tmp_path / "buildah"
+
+    def recipe(version: str) -> str:
+        program.write_text(f"#!/bin/sh\necho buildah version {version}\n")
+        program.chmod(0o755)
+        return Buildah(tmp_path).recipe
+
+    assert recipe("1.28.2") == recipe("1.28.2") != recipe("1.33.7")

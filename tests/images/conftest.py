@@ -93,16 +93,17 @@ class Pod:
 
     def stop(self) -> None:
         for name in self.containers:
-            subprocess.run(
-                ["runc", "--root", str(self.folder / "runc"), "kill", self._id(name), "TERM"],
-                capture_output=True,
-                check=False,
-            )
-        for container in self.containers.values():
+            self._kill(name, "TERM")
+        for name, container in self.containers.items():
             try:
                 container.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                container.process.kill()
+                self._kill(name, "KILL")
+                container.process.wait(timeout=20)
+
+    def _kill(self, name: str, signal: str) -> None:
+        command = ["runc", "--root", str(self.folder / "runc"), "kill", self._id(name), signal]
+        subprocess.run(command, capture_output=True, check=False)
 
     def _id(self, name: str) -> str:
         return f"fairlead-{self.network}-{name}"

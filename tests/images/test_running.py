@@ -1,15 +1,20 @@
 """Each image runs as the manifests run it, holds what it should, and is the same when it is built again."""
 
 import json
+import re
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from delivery.images.buildah import Build
 from delivery.images.inputs import Inputs
 from delivery.images.library import Image, Library
 from local_stack.settings import ROOT
 
 SMOKE = ROOT / "services" / "gateway" / "deploy" / "components" / "smoke"
+GPU = ROOT / "services" / "inference" / "Dockerfile.gpu"
 OPERATIONS = {"preprocessing": 9091, "monitoring": 9092, "inference": 9093, "gateway": 9090}
 FORBIDDEN = ("pip", "pip3", "uv", "gcc", "cc", "make", "ld", "git")
 LABELS = ("title", "version", "revision", "created", "source", "base.name", "base.digest")
@@ -77,3 +82,31 @@ def test_an_image_built_again_from_nothing_has_the_same_digest(
     library: Library, images: Mapping[str, Image], service: str
 ) -> None:
     assert library.rebuilt(images[service], Inputs.of(ROOT, service)) == images[service].digest
+
+
+@pytest.mark.requirement("IMAGES-008")
+def test_the_gpu_image_builds_up_to_where_nvidias_begins(library: Library, tmp_path: Path) -> None:
+    """NVIDIA's image is 20 GB and not always to be had; what comes before it is not."""
+    own = GPU.read_text().partition("\nFROM ${TRITON_IMAGE}")[0]
+    inputs = Inputs.of(ROOT, "inference")
+    inputs.write(tmp_path)
+    (tmp_path / "Dockerfile").write_text(own)
+    lines: list[str] = []
+    build = Build(
+        "localhost/fairlead/gpu-wheels:built", tmp_path, tmp_path / "Dockerfile", {"PYTHON_IMAGE": library.base.name}
+    )
+    library.buildah.build(build, lines.append)
+    with library.buildah.mounted(build.name) as root:
+        wheels = sorted(path.name.partition("-")[0] for path in (root / "build" / "wheels").glob("*.whl"))
+    assert wheels == ["inference", "service_runtime"], "\n".join(lines[-20:])
+
+
+@pytest.mark.requirement("IMAGES-008")
+def test_all_that_the_gpu_image_installs_exists_for_its_python(tmp_path: Path) -> None:
+    version = re.findall(r"--python /usr/bin/python(3\.\d+) /opt/fairlead", GPU.read_text())
+    assert len(version) == 1
+    command: list[str | Path] = [ROOT / ".venv/bin/uv", "pip", "install", "--dry-run", "--no-build", "--require-hashes"]
+    command += ["--python-version", *version, "--target", tmp_path, "-r", ROOT / "requirements/inference.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert " + grpcio==" in done.stderr

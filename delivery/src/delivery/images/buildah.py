@@ -1,12 +1,15 @@
 """buildah with a storage of its own: what it builds lies in the cache, and nowhere else on the machine."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from sandbox.cache import digest_of
 from sandbox.commands import output_of, stream
 from sandbox.problem import Problem
 
@@ -15,6 +18,7 @@ _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _SECONDS = 900.0
 _TIME = "315532800"
 """1980, for every file of every image: with a commit's time, a layer from the cache would differ from a new one."""
+_OPTIONS = ("--isolation", "chroot", "--pull-never", "--format", "oci", "--timestamp", _TIME, "--layers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,19 @@ class Build:
     """False: build every layer anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Buildah:
-    """Builds, mounts and exports images; its storage is a folder."""
+    """Builds, mounts and exports images; all that it keeps lies in a folder."""
 
     folder: Path
+
+    @cached_property
+    def recipe(self) -> str:
+        """Return what decides an image beside its inputs: the program, and how it is called.
+
+        buildah takes a layer from its cache also when it was made in another way, so each recipe has its own.
+        """
+        return digest_of([output_of(["buildah", "--version"]), *_OPTIONS])[:8]
 
     def require(self) -> None:
         """Raise Problem when the programs are not there."""
@@ -62,13 +74,12 @@ class Buildah:
 
     def build(self, build: Build, on_line: Callable[[str], None]) -> None:
         """Build an image, handing over the lines that say how far it is."""
-        options = ["--isolation", "chroot", "--pull-never", "--format", "oci", "--timestamp", _TIME]
-        options += ["--layers", *([] if build.layers_kept else ["--no-cache"])]
+        options = [*_OPTIONS, *([] if build.layers_kept else ["--no-cache"])]
         # Only while it builds: the network that packages come through may have an authority of its own.
         options += ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"] if Path(_CERTIFICATES).exists() else []
         options += ["--file", str(build.dockerfile), "--tag", build.name]
         build.dockerfile.write_text(with_arguments(build.dockerfile.read_text(), build.arguments))
-        stream([*self._command, "build", *options, str(build.context)], on_line=on_line)
+        stream([*self._command, "build", *options, str(build.context)], env=self._environment, on_line=on_line)
 
     def export(self, name: str, layout: Path, tag: str) -> str:
         """Write an image into an OCI layout and return its digest.
@@ -77,7 +88,7 @@ class Buildah:
         """
         told = layout.with_name(f".{tag}.digest")
         options = ("--quiet", "--dest-oci-accept-uncompressed-layers", "--digestfile", str(told))
-        source = f"containers-storage:[overlay@{self.folder}+{self.folder}-run]{name}"
+        source = f"containers-storage:[overlay@{self._storage}+{self._storage}-run]{name}"
         output_of(["skopeo", "copy", *options, source, f"oci:{layout}:{tag}"], timeout_s=_SECONDS)
         digest = told.read_text().strip()
         told.unlink()
@@ -93,12 +104,23 @@ class Buildah:
             self._run("rm", container)
 
     def _run(self, *arguments: str) -> str:
-        return output_of([*self._command, *arguments], timeout_s=_SECONDS)
+        return output_of([*self._command, *arguments], env=self._environment, timeout_s=_SECONDS)
+
+    @property
+    def _storage(self) -> Path:
+        return self.folder / f"storage-{self.recipe}"
 
     @property
     def _command(self) -> tuple[str, ...]:
-        storage = ("--storage-driver", "overlay", "--root", str(self.folder), "--runroot", f"{self.folder}-run")
+        storage = ("--storage-driver", "overlay", "--root", str(self._storage), "--runroot", f"{self._storage}-run")
         return ("buildah", *storage)
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        # Below it buildah keeps what Dockerfiles mount as a cache: downloaded packages.
+        scratch = self.folder / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        return {**os.environ, "TMPDIR": str(scratch)}  # noqa: TID251 - programs inherit it
 
 
 def with_arguments(dockerfile: str, arguments: Mapping[str, str]) -> str:

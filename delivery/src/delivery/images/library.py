@@ -51,7 +51,7 @@ class Library:
     def __init__(self, cache: Path, progress: Progress) -> None:
         self.folder = cache / "images"
         self.layout = self.folder / "layout"
-        self.buildah = Buildah(self.folder / "storage")
+        self.buildah = Buildah(self.folder)
         self._progress = progress
 
     @contextmanager
@@ -68,7 +68,8 @@ class Library:
         revision, created = inputs.revision, inputs.created.isoformat()
         # What was never committed is nobody's revision, so a clean checkout does not take over its image.
         committed = str(not revision.endswith(DIRTY))
-        tag = f"{inputs.service}-{digest_of([inputs.digest, self.base.digest, inputs.source, committed])[:16]}"
+        decides = (inputs.digest, self.base.digest, inputs.source, committed, self.buildah.recipe)
+        tag = f"{inputs.service}-{digest_of(decides)[:16]}"
         record = self._record(tag)
         if record.exists():
             return Image(**json.loads(record.read_text()))
