@@ -58,19 +58,23 @@ def session_clone(any_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def cluster(any_cluster: Cluster, session_clone: Clone, progress: Progress) -> Cluster:
+def cluster(any_cluster: Cluster, session_clone: Clone, progress: Progress) -> Iterator[Cluster]:
     """The sandbox, once it runs what is committed here. Leave it so."""
     serve_base(any_cluster, session_clone, progress)
-    return any_cluster
+    yield any_cluster
+    serve_base(any_cluster, session_clone, progress)
 
 
 @pytest.fixture
 def clone(cluster: Cluster, session_clone: Clone, progress: Progress) -> Iterator[Clone]:
-    """A working copy of HEAD to change and push from; afterwards the cluster runs HEAD again."""
+    """A working copy of HEAD to change and push from; afterwards the cluster runs the same again."""
     session_clone.reset()
     yield session_clone
     session_clone.reset()
-    serve_base(cluster, session_clone, progress)
+    if session_clone.main_is_base() and cluster.runs_local():
+        cluster.await_healthy()
+    else:
+        serve_base(cluster, session_clone, progress)
 
 
 def serve_base(cluster: Cluster, clone: Clone, progress: Progress) -> None:

@@ -76,6 +76,11 @@ class Clone:
         """Return the commit that is main at the sandbox; empty when there is none yet."""
         return self.git("ls-remote", self.remote, "refs/heads/main").partition("\t")[0]
 
+    def main_is_base(self) -> bool:
+        """Say whether main at the sandbox holds the same files as the commit that the suite began with."""
+        main = self.main()
+        return main == self.base or not self.git("diff", "--name-only", self.base, main)
+
     def push(self, *, on_line: Callable[[str], None] = lambda _: None) -> Push:
         """Push HEAD to main, as a developer does; hand over each line that is printed, at the end an empty one."""
         lines: list[str] = []
