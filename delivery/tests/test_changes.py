@@ -74,11 +74,13 @@ def test_the_exit_code_tells_a_difference_when_asked_and_trouble_always(fork: An
 
 @pytest.mark.requirement("PROMOTION-007")
 def test_the_gate_is_open_for_one_environment_wherever_the_change_is_made_and_local_is_nobodys(fork: Any) -> None:
+    fork.write("local", "gateway", "1")
+    fork.commit("As if local were released on main")
     fork.edit(DEV, "GATEWAY_LOG_LEVEL=debug", "GATEWAY_LOG_LEVEL=error")
     fork.edit(DEV.replace("dev", "local"), "GATEWAY_LOG_LEVEL=debug", "GATEWAY_LOG_LEVEL=error")
     # A shared file that renders to nothing.
     fork.edit("platform/components/ha/README.md", "#", "##")
-    assert changes(fork, "gate").returncode == 0
+    assert changes(fork, "gate", base="HEAD").returncode == 0
 
 
 @pytest.mark.requirement("PROMOTION-007")

@@ -54,7 +54,7 @@ def roll_back(repository: Repository, toolbox: Toolbox, *, service: str, environ
 
 def _history(repository: Repository, path: Path) -> Iterator[_Past]:
     """Return the changes of a file, newest first, each merge as the one change that it was to main."""
-    listed = repository.git("log", "--first-parent", "--diff-merges=first-parent", "--format=%H", "--", str(path))
+    listed = repository.git("log", "--first-parent", "--format=%H", "--", str(path))
     for commit in listed.splitlines():
         has_parent = len(repository.git("rev-list", "--parents", "-1", commit).split()) > 1
         yield _Past(
