@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 from sandbox.problem import Problem
+from sandbox.progress import Progress
 
 from delivery.changes.gate import refusal
-from delivery.changes.since import Change, show
+from delivery.changes.since import Change, show, where_it_left
 from delivery.findings import CannotCheck
 from delivery.programs import Toolbox
 from delivery.rendering import Renderer
@@ -23,8 +24,11 @@ def main() -> int:
     """Print the difference, or what the gate says."""
     arguments = _arguments()
     try:
+        repository = Repository(arguments.root.resolve())
+        base = where_it_left(repository, arguments.base)
         renderer = Renderer.from_toolbox(Toolbox())
-        change = Change.since(Repository(arguments.root.resolve()), arguments.base, renderer)
+        with Progress(sys.stderr).step("environments rendered, before and after"):
+            change = Change.since(repository, base, renderer)
         if arguments.command == "diff":
             show(change.report())
             return 1 if arguments.exit_code and change.differs else 0

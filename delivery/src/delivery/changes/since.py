@@ -1,4 +1,4 @@
-"""What a work tree changes since it left a reference."""
+"""What a work tree changes since a commit."""
 
 import sys
 from collections.abc import Iterator
@@ -36,9 +36,8 @@ class Change:
                 yield from each.lines()
 
     @classmethod
-    def since(cls, repository: Repository, reference: str, renderer: Renderer) -> "Change":
-        """Render the work tree, and the commit where it left the reference."""
-        base = _left(repository, reference)
+    def since(cls, repository: Repository, base: str, renderer: Renderer) -> "Change":
+        """Render the commit and the work tree."""
         with repository.worktree(base) as before:
             rendered = rendered_environments(before.root, renderer)
         return cls(repository, base, differences(rendered, rendered_environments(repository.root, renderer)))
@@ -50,8 +49,8 @@ def show(lines: Iterator[str]) -> None:
         print(coloured(line) if sys.stdout.isatty() else line)
 
 
-def _left(repository: Repository, reference: str) -> str:
-    # What came to the reference since is not a change of this work tree.
+def where_it_left(repository: Repository, reference: str) -> str:
+    """Return the commit to compare with: what came to the reference since is no change of this work tree."""
     commit = repository.commit(reference)
     try:
         return repository.git("merge-base", commit, "HEAD")
