@@ -11,6 +11,9 @@ from delivery.rules.effective import own_containers
 Said = Iterator[tuple[Manifest, str]]
 Edge = tuple[str, str, int]
 
+_OPTIONS = "argocd.argoproj.io/sync-options"
+_REPLACED = "Replace=true"
+
 
 def edges_are_declared(app: App, services: Mapping[str, Declaration]) -> Said:
     """Ingress and egress of NetworkPolicies are the edges of service.yaml."""
@@ -107,4 +110,16 @@ def door_is_where_facts_say(app: App) -> Said:
             yield service, f"is of type {found}; in {app.facts.environment} it is {wanted} (facts: door)"
 
 
-NETWORK = (service_has_the_declared_ports, pod_has_the_declared_ports, door_is_where_facts_say)
+def a_changed_port_can_be_undone(app: App) -> Said:
+    """Ports are merged by number: one that was changed by hand would stay beside the right one, and be refused."""
+    for service in of_kind(app.objects, "Service"):
+        if _REPLACED not in service.annotations.get(_OPTIONS, "").split(","):
+            yield service, f"annotate it {_OPTIONS}: {_REPLACED}; merging cannot take back a port changed by hand"
+
+
+NETWORK = (
+    service_has_the_declared_ports,
+    pod_has_the_declared_ports,
+    door_is_where_facts_say,
+    a_changed_port_can_be_undone,
+)
