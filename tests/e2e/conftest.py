@@ -108,7 +108,7 @@ def story(
 
 
 @pytest.fixture
-def callers(cluster: Cluster, request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[Callers]]:
+def callers(cluster: Cluster, request: pytest.FixtureRequest) -> Callable[..., AbstractContextManager[Callers]]:
     """A steady load: `with callers() as load`, and afterwards load.lost()."""
     folder = folder_of(request.node)
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,9 +34,9 @@ class Callers:
 
 
 @contextmanager
-def calling(cluster: Cluster, recording: Path) -> Iterator[Callers]:
+def calling(cluster: Cluster, recording: Path, profile: Path = PROFILE) -> Iterator[Callers]:
     """Load the door from the beginning to the end of a block, which begins when answers flow."""
-    command = [sys.executable, "-m", "loadtests.generator", f"--profile={PROFILE}", f"--recording={recording}"]
+    command = [sys.executable, "-m", "loadtests.generator", f"--profile={profile}", f"--recording={recording}"]
     with subprocess.Popen([*command, f"--host={cluster.rest}", f"--grpc={cluster.grpc}"]) as process:
         try:
             callers = Callers(recording)

@@ -1,0 +1,82 @@
+"""Pods that stories bring along; they obey Pod Security and ask for little unless a story says otherwise."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sandbox.kubectl import trouble_of
+
+from storykit.cluster import Cluster
+
+_REQUESTS = {"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "16Mi"}
+_LIMITS = {**_REQUESTS, "cpu": "500m"}
+_WAIT = ["python", "-c", "import signal; signal.pause()"]
+
+
+def pod(cluster: Cluster, name: str, *, labels: Mapping[str, str] | None = None, namespace: str = "") -> dict[str, Any]:
+    """Return a pod that waits, of the gateway's image: the node has it, and there is Python in it."""
+    image = cluster.get("deployment", "gateway")["spec"]["template"]["spec"]["containers"][0]["image"]
+    container = {
+        "name": "story",
+        "image": image,
+        "command": _WAIT,
+        "resources": {"requests": dict(_REQUESTS), "limits": dict(_LIMITS)},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace or cluster.namespace, "labels": dict(labels or {})},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [container],
+        },
+    }
+
+
+def ready_pod(cluster: Cluster, service: str) -> str:
+    """Return the name of a pod of a service that serves."""
+    ready = [each for each in cluster.pods(service) if not trouble_of(each)]
+    assert ready, f"no pod of {service} is ready"
+    return ready[0]["metadata"]["name"]
+
+
+@contextmanager
+def running(cluster: Cluster, wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Let a pod run for a block, and give its name."""
+    name, where = wanted["metadata"]["name"], f"--namespace={wanted['metadata']['namespace']}"
+    cluster.kubectl.run("delete", "pod", name, where, "--ignore-not-found")
+    cluster.kubectl.run("create", "--filename=-", text=json.dumps(wanted))
+    try:
+        cluster.kubectl.run("wait", f"pod/{name}", where, "--for=condition=Ready", "--timeout=60s")
+        yield name
+    finally:
+        cluster.kubectl.run("delete", "pod", name, where, "--wait=false")
+
+
+@contextmanager
+def namespace(cluster: Cluster, name: str, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Let a namespace exist for a block; one that is there already is left alone."""
+    existed = cluster.kubectl.run("get", "namespace", name, "--ignore-not-found", "--output=name")
+    if not existed:
+        content = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+        cluster.kubectl.run("create", "--filename=-", text=json.dumps(content))
+    try:
+        yield name
+    finally:
+        if not existed:
+            cluster.kubectl.run("delete", "namespace", name, timeout_s=180)
+
+
+def python(cluster: Cluster, name: str, script: str, *arguments: str, in_namespace: str = "") -> Any:
+    """Run a script in a pod and return what it prints, which is JSON."""
+    command: Sequence[str] = ("exec", name, f"--namespace={in_namespace or cluster.namespace}", "--")
+    return json.loads(cluster.kubectl.run(*command, "python", "-c", script, *arguments))

@@ -1,0 +1,111 @@
+"""Who may reach which port: the edges that service.yaml declares, and no other."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+import pytest
+from delivery.declarations import CALLERS, Port, declared_services
+from local_stack.eventually import eventually
+from local_stack.settings import ROOT
+from storykit.cluster import SERVICES, Cluster
+from storykit.pods import namespace, pod, python, ready_pod, running
+from storykit.story import Story
+
+OUTSIDE = "fairlead-e2e-stranger"
+SETTLED_S = 30.0
+# The ports are tried at once: a policy drops packets, so each that is blocked takes the whole two seconds.
+REACHED = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+
+def reached(target):
+    try:
+        socket.create_connection(target, timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+targets = [tuple(target) for target in json.loads(sys.argv[1])]
+with ThreadPoolExecutor(len(targets)) as pool:
+    print(json.dumps(list(pool.map(reached, targets))))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A port of a pod that runs."""
+
+    service: str
+    address: str
+    port: Port
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.port.number}"
+
+
+@pytest.mark.core
+@pytest.mark.requirement("E2E-021")
+def test_services_reach_the_ports_that_are_declared_for_them_and_no_others(cluster: Cluster, story: Story) -> None:
+    with story.given("a running pod of each service"):
+        targets = list(targets_of(cluster))
+    for service in SERVICES:
+        others = [target for target in targets if target.service != service]
+        expected = {str(target): service in target.port.open_to for target in others}
+        edges = ", ".join(name for name, open_to in expected.items() if open_to) or "nobody"
+        with story.then(f"{service} reaches {edges}, and none of {len(expected)} ports besides"):
+            assert reached(cluster, ready_pod(cluster, service), others) == expected
+
+
+@pytest.mark.core
+@pytest.mark.requirement("E2E-021")
+def test_a_pod_that_nobody_declared_reaches_nothing_in_its_namespace(cluster: Cluster, story: Story) -> None:
+    targets = list(targets_of(cluster))
+    nothing = {str(target): False for target in targets}
+    door = {str(target): target.service == "gateway" and target.port.name == "http" for target in targets}
+    with ExitStack() as stack:
+        with story.given("a stranger beside the services"):
+            stranger = stack.enter_context(running(cluster, pod(cluster, "e2e-stranger")))
+        with story.then("it reaches no port"):
+            await_reached(cluster, stranger, targets, nothing)
+        with story.when("it bears the name of the smoke test, whose edge is declared"):
+            label = "app.kubernetes.io/name=gateway-smoke"
+            cluster.kubectl.run("label", "pod", stranger, f"--namespace={cluster.namespace}", label)
+        with story.then("it reaches the gateway's REST port alone"):
+            await_reached(cluster, stranger, targets, door)
+
+
+@pytest.mark.core
+@pytest.mark.requirement("E2E-021")
+def test_a_pod_of_another_namespace_reaches_the_gateways_two_doors_alone(cluster: Cluster, story: Story) -> None:
+    targets = list(targets_of(cluster))
+    doors = {str(target): CALLERS in target.port.open_to for target in targets}
+    with ExitStack() as stack:
+        with story.given("a stranger in a namespace without policies"):
+            stack.enter_context(namespace(cluster, OUTSIDE))
+            stranger = stack.enter_context(running(cluster, pod(cluster, "e2e-stranger", namespace=OUTSIDE)))
+        with story.then("it reaches what callers may reach"):
+            await_reached(cluster, stranger, targets, doors, in_namespace=OUTSIDE)
+
+
+def targets_of(cluster: Cluster) -> Iterator[Target]:
+    declared = declared_services(ROOT)
+    for service in SERVICES:
+        address = cluster.get("pod", ready_pod(cluster, service))["status"]["podIP"]
+        yield from (Target(service, address, port) for port in declared[service].ports if port.in_the_pod)
+
+
+def reached(cluster: Cluster, name: str, targets: list[Target], in_namespace: str = "") -> dict[str, bool]:
+    addresses = json.dumps([(target.address, target.port.number) for target in targets])
+    answers = python(cluster, name, REACHED, addresses, in_namespace=in_namespace)
+    return dict(zip(map(str, targets), answers, strict=True))
+
+
+def await_reached(
+    cluster: Cluster, name: str, targets: list[Target], expected: Mapping[str, bool], *, in_namespace: str = ""
+) -> None:
+    """The agent hears of a new pod, or of its new label, within seconds."""
+    with suppress(AssertionError):  # the comparison below says more
+        eventually(lambda: reached(cluster, name, targets, in_namespace) == expected, within=SETTLED_S, every=1.0)
+    assert reached(cluster, name, targets, in_namespace) == expected
