@@ -1,5 +1,6 @@
 """make promote and make rollback, in a real repository with the real kustomize."""
 
+import shutil
 import stat
 import subprocess
 import sys
@@ -118,6 +119,16 @@ def test_a_fresh_fork_has_nothing_to_promote_and_nothing_to_go_back_to(fresh_for
 
 
 @pytest.mark.requirement("PROMOTION-004")
+def test_a_service_that_the_next_environment_lacks_is_not_promoted_to_it(fork: Any) -> None:
+    shutil.rmtree(fork.folder / "clusters/staging/apps/gateway")
+    fork.commit("No gateway in staging")
+    for service in ("gateway", "all"):
+        done = promotion(fork, "promote", "--service", service, "--from", "dev", "--to", "staging")
+        assert done.returncode == 1
+        assert "staging has no service 'gateway'.\n  Choose from: inference, monitoring" in done.stderr
+
+
+@pytest.mark.requirement("PROMOTION-004")
 def test_a_release_that_is_not_committed_is_not_promoted(fork: Any) -> None:
     fork.write("dev", "gateway", "2")
     done = promotion(fork, "promote", "--service", "gateway", "--from", "dev", "--to", "staging")
@@ -156,6 +167,15 @@ def test_rolling_back_again_goes_back_further_and_never_forward(fork: Any) -> No
     done = promotion(fork, "rollback", "--service", "gateway", "--environment", "prod")
     assert done.returncode == 1
     assert "gateway in prod has nothing to go back to" in done.stderr
+
+
+@pytest.mark.requirement("PROMOTION-005")
+def test_a_rollback_that_came_by_a_merge_is_not_taken_for_a_release(fork: Any) -> None:
+    for digest in "23":
+        fork.release(digest, "gateway", environment="prod")
+    for expected in "21":
+        fork.git("merge", "--quiet", "--no-ff", "--message", "Merge pull request", rollback(fork, "gateway", "prod"))
+        assert f"sha256:{expected * 64}" in file_at(fork, "main", "prod", "gateway")
 
 
 @pytest.mark.requirement("PROMOTION-005")

@@ -13,6 +13,8 @@ from delivery.rendering import Renderer
 from delivery.repository import Repository
 from delivery.stages import release_path
 
+ALL = "all"
+
 
 @dataclass(frozen=True, slots=True)
 class NewRelease:
@@ -78,8 +80,8 @@ def choose(repository: Repository, environment: str, service: str) -> list[str]:
     """Return the services that are meant; raise Problem for one that there is not."""
     folder = repository.root / "clusters" / environment / "apps"
     known = sorted(each.parents[1].name for each in folder.glob("*/release/kustomization.yaml"))
-    if service == "all":
+    if service == ALL:
         return known
     if service not in known:
-        raise Problem(f"{environment} has no service {service!r}.", f"Choose from: {', '.join([*known, 'all'])}")
+        raise Problem(f"{environment} has no service {service!r}.", f"Choose from: {', '.join(known)}")
     return [service]

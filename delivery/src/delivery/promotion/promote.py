@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from sandbox.problem import Problem
 
 from delivery.programs import Toolbox
-from delivery.promotion.move import Move, NewRelease, choose, made, require_committed
+from delivery.promotion.move import ALL, Move, NewRelease, choose, made, require_committed
 from delivery.promotion.release import Release, short
 from delivery.repository import Repository
 from delivery.stages import release_path, require_step
@@ -16,6 +16,8 @@ def promote(repository: Repository, toolbox: Toolbox, *, service: str, source: s
     """Commit the copy of one release, or of all that differ, to a branch."""
     require_step(source, target)
     services = choose(repository, source, service)
+    for name in services:
+        choose(repository, target, name)
     require_committed(repository, [release_path(each, name) for each in (source, target) for name in services])
     new = {name: _content(repository, source, name) for name in services}
     differing = {name: text for name, text in new.items() if text != _content(repository, target, name)}
@@ -47,7 +49,7 @@ def _require_any(
     if released:
         return
     if not any(Release.parse(text).has(name) for name, text in new.items()):
-        says = f"{source} has no release of {'any service' if service == 'all' else service}."
+        says = f"{source} has no release of {'any service' if service == ALL else service}."
         raise Problem(says, "The release workflow writes the first one: merge into main, then git pull")
     if not differing:
         says = f"Nothing to promote: {target} runs the same release of {service} as {source}."

@@ -7,7 +7,7 @@ from pathlib import Path
 from sandbox.problem import Problem
 
 from delivery.programs import Toolbox
-from delivery.promotion.move import Move, NewRelease, choose, made, require_committed
+from delivery.promotion.move import ALL, Move, NewRelease, choose, made, require_committed
 from delivery.promotion.release import Release, short
 from delivery.repository import Repository
 from delivery.stages import release_path, require_stage
@@ -32,7 +32,7 @@ class _Past:
 def roll_back(repository: Repository, toolbox: Toolbox, *, service: str, environment: str) -> Move:
     """Commit what ran before the release that runs now to a branch; again, and it goes back further."""
     require_stage(environment)
-    if service == "all":
+    if service == ALL:
         raise Problem("One service at a time goes back.", "Name it: SERVICE=gateway")
     choose(repository, environment, service)
     path = release_path(environment, service)
@@ -57,12 +57,11 @@ def _history(repository: Repository, path: Path) -> Iterator[_Past]:
     listed = repository.git("log", "--first-parent", "--format=%H", "--", str(path))
     for commit in listed.splitlines():
         has_parent = len(repository.git("rev-list", "--parents", "-1", commit).split()) > 1
-        yield _Past(
-            commit,
-            repository.content(f"{commit}^1", path) if has_parent else "",
-            repository.content(commit, path),
-            repository.git("log", "-1", "--format=%B", commit),
-        )
+        before = repository.content(f"{commit}^1", path) if has_parent else ""
+        # A merge says little; what it brought to this file says whether that was a rollback.
+        brought = f"{commit}^1..{commit}" if has_parent else commit
+        message = repository.git("log", "-1", "--no-merges", "--format=%B", brought, "--", str(path))
+        yield _Past(commit, before, repository.content(commit, path), message)
 
 
 def _message(repository: Repository, service: str, environment: str, undone: _Past) -> str:
