@@ -79,13 +79,14 @@ def clone(cluster: Cluster, session_clone: Clone, progress: Progress) -> Iterato
 
 def serve_base(cluster: Cluster, clone: Clone, progress: Progress) -> None:
     """Push HEAD unless it is there, and wait until the cluster runs it."""
-    if clone.main() != clone.base:
+    main = clone.main()
+    if main and not cluster.runs_local():
+        with progress.step("      local is brought up again"):
+            bring_up(cluster, clone.folder / "clusters" / "local" / "root")
+    if main != clone.base:
         with progress.step(f"      {clone.base[:12]} is pushed") as step:
             push = clone.push(on_line=partial(following, step))
             assert push.deployed, push.output
-    elif not cluster.runs_local():
-        with progress.step("      local is brought up again"):
-            bring_up(cluster, clone.folder / "clusters" / "local" / "root")
     cluster.await_healthy()
 
 

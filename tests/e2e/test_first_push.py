@@ -15,7 +15,7 @@ SMOKE = "gateway-smoke"
 
 
 @pytest.mark.core
-@pytest.mark.requirement("E2E-001")
+@pytest.mark.requirement("E2E-001", "SANDBOX-001")
 def test_a_cluster_serves_the_golden_prediction_from_git_alone(cluster: Cluster, story: Story) -> None:
     with story.given("nothing but a push of what is committed here"):
         assert set(cluster.applications()) == {"root", "namespaces", *SERVICES}

@@ -92,7 +92,16 @@ class Cluster:
 
     def await_healthy(self, *, within: float = 300.0) -> None:
         """Wait until all that is deployed is synced and healthy."""
-        eventually(lambda: not self.lacks(), within=within, every=1.0)
+        lacks = self.lacks()
+
+        def healthy() -> bool:
+            lacks[:] = self.lacks()
+            return not lacks
+
+        try:
+            eventually(healthy, within=within, every=1.0)
+        except AssertionError:
+            raise AssertionError(f"not healthy within {within:g} s: {'; '.join(lacks)}") from None
 
     @contextmanager
     def forward(self, workload: str, port: int) -> Iterator[str]:
