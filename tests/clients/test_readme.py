@@ -51,6 +51,13 @@ def test_the_grpcurl_commands_answer(stack: Stack, grpcurl: str) -> None:
 
 
 @pytest.mark.requirement("REPO-003")
+def test_the_commands_that_need_a_cluster_are_steps_of_ci() -> None:
+    steps = re.findall(r"^ *step (.+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    documented = script("cluster").splitlines()
+    assert documented in [steps[start : start + len(documented)] for start in range(len(steps))]
+
+
+@pytest.mark.requirement("REPO-003")
 def test_every_make_command_in_the_documents_is_a_target() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     documents = [
