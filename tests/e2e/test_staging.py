@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,8 +45,10 @@ def test_staging_comes_up_from_a_fork_and_is_promoted_to_by_a_copied_file(
     with story.when("its staging is brought up in place of local"):
         first = fork.push().commit
         bring_up(staging, fork.folder / "clusters" / "staging" / "root")
+        applied = time.monotonic()
     with story.then("all of it runs from git and answers the golden prediction") as step:
         eventually(lambda: nothing_lacks(staging, first, step), within=UP_S, every=2.0)
+        story.measured("staging, from its root object to smoke passed", time.monotonic() - applied)
         with staging.forward("service/gateway", 8080) as url:
             answer = ask_rest(url)
         assert (answer.label, answer.digest) == ("7", pinned(fork))
