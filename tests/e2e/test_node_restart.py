@@ -18,7 +18,7 @@ from storykit.story import Story, following
 from storykit.watcher import Watcher, watching
 
 DAEMONS = ("containerd", "kubelet")
-BACK_S = 180.0
+BACK_S = 300.0
 
 
 @pytest.fixture(autouse=True)

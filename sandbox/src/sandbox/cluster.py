@@ -95,6 +95,7 @@ class Sandbox:
         with self._progress.step("everything is healthy") as step:
             namespaces = (*self._provider.namespaces, argo_cd.NAMESPACE)
             kubectl.wait_until_healthy(step, timeout_s=_HEALTHY_S, namespaces=namespaces)
+            argo_cd.look_at_git(kubectl)
 
     def _cluster_findings(self) -> Iterator[Finding]:
         below = list(self._provider.findings())
