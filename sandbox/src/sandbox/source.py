@@ -19,7 +19,7 @@ from sandbox.progress import Progress
 from sandbox.registry import Image, Registry
 from sandbox.settings import HOST_IP, NODE_IP, REGISTRY_PORT, TOOLS, SandboxSettings
 from sandbox.state import State
-from sandbox.upstream import METRICS, NETWORK_POLICY, STORAGE, Manifests
+from sandbox.upstream import DNS, METRICS, NETWORK_POLICY, STORAGE, Manifests
 
 _NODE_PROGRAMS = ("kubeadm", "kubectl", "kubelet")
 _PERSON_PROGRAMS = ("argocd", "kubeconform", "kubectl", "kustomize")
@@ -177,6 +177,7 @@ class SourceProvider:
         kubectl, manifests = self.kubectl(), self.manifests()
         with progress.step("API server answers"):
             kubectl.await_api(timeout_s=_API_S)
-        with progress.step("storage, network policies, metrics"):
+        with progress.step("names, storage, network policies, metrics"):
+            kubectl.apply(DNS.read_text())
             for addon in (STORAGE, NETWORK_POLICY, METRICS):
                 kubectl.apply(manifests.render(addon))

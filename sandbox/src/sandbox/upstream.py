@@ -10,6 +10,7 @@ from sandbox.commands import output_of
 from sandbox.settings import ROOT
 
 MANIFESTS = ROOT / "sandbox" / "manifests"
+DNS = MANIFESTS / "dns" / "configmap.yaml"
 
 
 @dataclass(frozen=True, slots=True)
