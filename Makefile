@@ -52,7 +52,7 @@ doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
 
 ##@ End to end
 .PHONY: e2e e2e-all
-e2e: setup ## The core stories on the cluster of make cluster, about ten minutes
+e2e: setup ## The core stories on the cluster of make cluster, some seven minutes
 	@tools/e2e -m core
 
 e2e-all: setup ## Every story on it
