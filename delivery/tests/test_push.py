@@ -1,5 +1,6 @@
 """What the sandbox's git server does with a push, up to where a cluster begins."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delivery.push.pods import last_words
 from delivery.push.received import Update, deployable, refusal, updates
 from delivery.push.release_files import released, write_releases
 from delivery.push.rollout import Application, waiting
 from local_stack.settings import StackSettings
+from sandbox.kubectl import Kubectl
 from sandbox.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,3 +189,45 @@ def test_manifests_are_judged_once_and_again_when_something_of_them_or_of_the_se
 
 def append(file: Path, line: str) -> None:
     file.write_text(file.read_text() + line)
+
+
+@pytest.mark.requirement("PUSH-004")
+def test_a_pod_that_is_not_ready_is_named_with_what_it_wrote_last(tmp_path: Path) -> None:
+    kubectl = fake_kubectl(
+        tmp_path,
+        [
+            pod("gateway-old", ready=True, state={"running": {}}),
+            pod("gateway-new", ready=False, state={"waiting": {"reason": "CrashLoopBackOff"}}),
+            pod("gateway-mute", ready=False, state={"waiting": {"reason": "ErrImagePull"}}),
+        ],
+        {"gateway-new": "".join(f"line {number}\n" for number in range(9))},
+    )
+    assert list(last_words(kubectl, "fairlead-local")) == [
+        "fairlead-local/gateway-new (CrashLoopBackOff)",
+        "  line 6",
+        "  line 7",
+        "  line 8",
+        "fairlead-local/gateway-mute (ErrImagePull)",
+    ]
+
+
+def pod(name: str, *, ready: bool, state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "fairlead-local"},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [{"state": state}],
+        },
+    }
+
+
+def fake_kubectl(folder: Path, pods: list[dict[str, Any]], logs: dict[str, str]) -> Kubectl:
+    """A program that answers `get pods` and `logs NAME` from files; it fails where a container never started."""
+    (folder / "pods.json").write_text(json.dumps({"items": pods}))
+    for name, text in logs.items():
+        (folder / f"{name}.log").write_text(text)
+    program = folder / "kubectl"
+    program.write_text(f'#!/bin/sh\ncd "{folder}"\ncase $2 in get) cat pods.json ;; logs) cat "$3.log" ;; esac\n')
+    program.chmod(0o755)
+    return Kubectl(program, folder / "kubeconfig")

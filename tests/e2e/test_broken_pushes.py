@@ -57,13 +57,19 @@ def test_a_mistake_in_the_manifests_is_refused_with_what_to_mend(
 
 
 @pytest.mark.requirement("E2E-006")
-@pytest.mark.parametrize("mistake", [pytest.param(is_never_ready, marks=pytest.mark.core), ends_at_once])
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [pytest.param(is_never_ready, "(Running)", marks=pytest.mark.core), (ends_at_once, "no settings today")],
+    ids=["is never ready", "ends at once"],
+)
 def test_a_broken_gateway_never_takes_traffic_and_a_revert_mends_it(
     cluster: Cluster,
     clone: Clone,
     callers: CallersOf,
     story: Story,
+    *,
     mistake: Callable[[Clone], None],
+    words: str,
 ) -> None:
     name = mistake.__name__.replace("_", " ")
     with callers() as load, watching(cluster.version) as watcher:
@@ -74,11 +80,12 @@ def test_a_broken_gateway_never_takes_traffic_and_a_revert_mends_it(
             mistake(clone)
             broken = clone.commit("Break the gateway")
             push = clone.push(on_line=partial(following, step))
-        with story.then("the push says that it does not run, and which service it is"):
+        with story.then("the push says that it does not run, which pod it is and what it last said"):
             assert push.accepted
             assert not push.deployed
-            assert "does not run" in push.output
-            assert "gateway" in push.output.partition("does not run")[2]
+            why = push.output.partition("does not run")[2]
+            assert f"{cluster.namespace}/gateway-" in why
+            assert words in why
         with story.when("it is reverted") as step:
             clone.revert(broken)
             back = clone.push(on_line=partial(following, step))
@@ -103,10 +110,12 @@ def test_a_model_whose_bytes_are_not_its_digest_is_never_served(
             another_digest(clone)
             broken = clone.commit("Pin another model")
             push = clone.push(on_line=partial(following, step))
-        with story.then("the push says that inference does not run"):
+        with story.then("the push says which pod does not run, and that it is the digest"):
             assert push.accepted
             assert not push.deployed
-            assert "inference" in push.output.partition("does not run")[2]
+            why = push.output.partition("does not run")[2]
+            assert f"{cluster.namespace}/inference-" in why
+            assert "digest" in why.lower()
         with story.when("it is reverted") as step:
             clone.revert(broken)
             back = clone.push(on_line=partial(following, step))

@@ -14,6 +14,7 @@ from sandbox.kubectl import Kubectl
 from sandbox.problem import Problem
 from sandbox.progress import Step
 
+from delivery.push.pods import last_words
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
 
@@ -59,7 +60,7 @@ class ArgoCD:
         # It skips applications whose files did not change, and they would not say that they run this commit.
         self.kubectl.run("annotate", "applications", "--all", "--overwrite", "--namespace=argocd", _REFRESH)
 
-    def wait(self, wanted: Iterable[str], commit: str, step: Step) -> None:
+    def wait(self, wanted: Iterable[str], commit: str, step: Step, *, namespace: str) -> None:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
         deadline = time.monotonic() + _DEADLINE_S
         wanted, failing = list(wanted), 0
@@ -69,9 +70,11 @@ class ArgoCD:
             # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
-                why = "\n".join(f"    {line}" for line in failures or missing)
+                reasons = (*(failures or missing), *last_words(self.kubectl, namespace))
+                why = "\n".join(f"    {line}" for line in reasons)
                 raise Problem(
-                    f"The commit does not run:\n{why}", "What ran before keeps serving. Look at: kubectl get pods -A"
+                    f"The commit does not run:\n{why}",
+                    f"What ran before keeps serving. Look closer: kubectl get pods --namespace={namespace}",
                 )
             time.sleep(_POLL_S)
         step.detail = "synced, healthy, smoke passed"

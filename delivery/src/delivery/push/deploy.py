@@ -45,7 +45,7 @@ class Deployment:
         self.progress.say(f"  ok     deploy/local is {deployed[:12]}, on top of {commit[:12]}")
         self.argo_cd.notify(facts.repository, before=before, commit=deployed, changed=changed)
         with self.progress.step("Argo CD") as step:
-            self.argo_cd.wait(["root", *digests], deployed, step)
+            self.argo_cd.wait(["root", *digests], deployed, step, namespace=facts.namespace)
         self.progress.say(f"  deployed {commit[:12]} in {self.progress.total()}")
 
     def _images(self, folder: Path, registry: str) -> Mapping[str, str]:
