@@ -1,5 +1,6 @@
 """Fixtures that run the real services, for the tests of any folder."""
 
+import signal
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,12 @@ class StartStack(Protocol):
 
     def __call__(self, *, overrides: Mapping[str, Mapping[str, str]] | None = None, only: Sequence[str] = ()) -> Stack:
         """Start with `overrides` (environment by service), `only` some services; it ends with the test."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, also where the suite runs in a shell's background, which ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
