@@ -110,12 +110,12 @@ def test_a_model_whose_bytes_are_not_its_digest_is_never_served(
             another_digest(clone)
             broken = clone.commit("Pin another model")
             push = clone.push(on_line=partial(following, step))
-        with story.then("the push says which pod does not run, and that it is the digest"):
+        with story.then("the push says which pod does not run, and that its files are not what is pinned"):
             assert push.accepted
             assert not push.deployed
             why = push.output.partition("does not run")[2]
             assert f"{cluster.namespace}/inference-" in why
-            assert "digest" in why.lower()
+            assert "but the pin is" in why
         with story.when("it is reverted") as step:
             clone.revert(broken)
             back = clone.push(on_line=partial(following, step))

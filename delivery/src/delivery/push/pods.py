@@ -6,7 +6,7 @@ from sandbox.commands import CommandFailed
 from sandbox.kubectl import Kubectl, Pod, trouble_of
 
 _LINES = 3
-_WIDTH = 240
+_WIDTH = 600
 
 
 def last_words(kubectl: Kubectl, namespace: str) -> Iterator[str]:
