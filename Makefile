@@ -70,19 +70,19 @@ images-test: setup ## Run the images as pods would, and build them twice; needs 
 ##@ Release
 .PHONY: diff gate promote rollback verify
 BASE ?= origin/main
-diff: $(VENV)/.serve ## What the work tree changes in every environment, rendered (BASE=origin/main)
+diff: setup ## What the work tree changes in every environment, rendered (BASE=origin/main)
 	@$(BIN)/python -m delivery.changes diff --base "$(BASE)"
 
-gate: $(VENV)/.serve ## Refuse a change of several environments at once, unless it says why (LABELS=all-environments)
+gate: setup ## Refuse a change of several environments at once, unless it says why (LABELS=all-environments)
 	@$(BIN)/python -m delivery.changes gate --base "$(BASE)" --labels "$(LABELS)"
 
-promote: $(VENV)/.serve ## Copy a release to the next environment, as a pull request (SERVICE=gateway FROM=dev TO=staging)
+promote: setup ## Copy a release to the next environment, as a pull request (SERVICE=gateway FROM=dev TO=staging)
 	@$(BIN)/python -m delivery.promotion promote --service "$(SERVICE)" --from "$(FROM)" --to "$(TO)" $(if $(PRINT),--print)
 
-rollback: $(VENV)/.serve ## Bring back what ran before, as a pull request (SERVICE=gateway ENV=prod)
+rollback: setup ## Bring back what ran before, as a pull request (SERVICE=gateway ENV=prod)
 	@$(BIN)/python -m delivery.promotion rollback --service "$(SERVICE)" --environment "$(ENV)" $(if $(PRINT),--print)
 
-verify: $(VENV)/.serve ## Who signed what an environment runs: only the release workflow may have (SERVICE=gateway ENV=dev)
+verify: setup ## Who signed what an environment runs: only the release workflow may have (SERVICE=gateway ENV=dev)
 	@$(BIN)/python -m delivery.release verify --service "$(or $(SERVICE),all)" --environment "$(or $(ENV),dev)"
 
 ##@ Measure

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = ("gateway", "preprocessing", "inference", "monitoring", "training")
@@ -47,6 +48,10 @@ def texts() -> Iterator[tuple[str, str]]:
             yield str(path.relative_to(ROOT)), path.read_text()
         except UnicodeDecodeError:  # pictures and models
             continue
+
+
+def targets() -> list[str]:
+    return re.findall(r"(?m)^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text())
 
 
 def hand_written_modules() -> list[Path]:
@@ -170,3 +175,25 @@ def direct_dependencies(path: Path) -> Iterator[str]:
     groups = content.get("dependency-groups", {}).values()
     for requirement in [*content["project"].get("dependencies", []), *(each for group in groups for each in group)]:
         yield re.split(r"[\[<>=!~; ]", requirement)[0].lower().replace("_", "-")
+
+
+@pytest.mark.requirement("REPO-004")
+@pytest.mark.parametrize("target", targets())
+def test_a_target_installs_the_packages_that_it_runs(tmp_path: Path, target: str) -> None:
+    for name in ("Makefile", *(str(each.relative_to(ROOT)) for each in tracked("**/pyproject.toml", "requirements"))):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    told = subprocess.run(
+        ["make", "--dry-run", target], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    for package in re.findall(r"bin/python -m (\w+)", told):
+        assert re.search(rf"-e (services/)?{package}( |$)", told, re.MULTILINE), f"make {target} lacks {package}"
+
+
+@pytest.mark.requirement("REPO-004")
+@pytest.mark.parametrize("path", tracked(".github/workflows/*.yaml"), ids=lambda path: path.stem)
+def test_a_job_that_runs_a_package_of_ours_sets_up_first(path: Path) -> None:
+    for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+        commands = [step.get("run", "") for step in job.get("steps", [])]
+        runs = [at for at, command in enumerate(commands) if ".venv/bin/python -m" in command]
+        assert not runs or "make setup" in commands[: runs[0]], f"{path.name}: {name}"
