@@ -59,9 +59,8 @@ def test_a_release_file_gets_a_digest_and_keeps_every_other_byte(service: str) -
 
 @pytest.mark.requirement("PUSH-003")
 def test_a_release_file_that_is_gone_or_names_no_image_is_a_problem(tmp_path: Path) -> None:
-    environment = tmp_path / "clusters" / "local"
     with pytest.raises(Problem, match="clusters/local/apps/gateway/release"):
-        write_releases(environment, {"gateway": DIGEST})
+        write_releases(tmp_path, "local", {"gateway": DIGEST})
     with pytest.raises(Problem, match="names fairlead/gateway 0 times"):
         released("images: []\n", "fairlead/gateway", DIGEST)
 
@@ -106,6 +105,17 @@ def test_a_failure_is_told_for_the_commit_that_failed_only() -> None:
     assert failed.failure(OLD) == ""
     assert Application.read(application(health={"status": "Degraded"})).failure(NEW) != ""
     assert Application.read(application()).failure(NEW) == ""
+
+
+@pytest.mark.requirement("PUSH-004")
+def test_what_git_refuses_is_told_with_what_main_is_by_then(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path], check=True)
+    deploy = [sys.executable, "-m", "delivery.push", "deploy", "--repository", str(tmp_path)]
+    told = subprocess.run(
+        deploy, input=f"{OLD} {NEW} refs/heads/main\n", capture_output=True, text=True, check=False
+    ).stderr
+    assert f"main is {NEW[:12]}, but it is not deployed: git worktree add" in told
+    assert "Traceback" not in told
 
 
 @pytest.fixture

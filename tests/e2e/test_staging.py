@@ -77,7 +77,7 @@ def released_to_dev(fork: Clone, progress: Progress) -> tuple[str, str]:
     with library.held():
         image = library.image(Inputs.of(fork.folder, "gateway"))
         library.push(image, Facts.read(fork.folder / "clusters" / "staging" / "facts").registry)
-    write_releases(fork.folder / "clusters" / "dev", {"gateway": image.digest})
+    write_releases(fork.folder, "dev", {"gateway": image.digest})
     fork.commit("Release the gateway to dev")
     return title, image.digest
 

@@ -10,6 +10,7 @@ import yaml
 from delivery.declarations import Declaration, declared_services
 from delivery.manifests import Manifest
 from delivery.rendering import Renderer
+from delivery.stages import release_path
 
 _WORKERS = 2
 
@@ -68,7 +69,7 @@ class Environment:
 
     def release(self, service: str) -> Path:
         """Return the file that promotion copies."""
-        return self.folder / "apps" / service / "release" / "kustomization.yaml"
+        return self.folder.parents[1] / release_path(self.name, service)
 
 
 def environment_folders(root: Path) -> list[Path]:

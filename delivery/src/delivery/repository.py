@@ -10,6 +10,10 @@ from pathlib import Path
 from sandbox.problem import Problem
 
 
+class GitFailed(Problem):
+    """Git refused, in its own words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A work tree and its history."""
@@ -17,10 +21,10 @@ class Repository:
     root: Path
 
     def git(self, *arguments: str) -> str:
-        """Run git and return what it printed; raise Problem when it fails."""
+        """Run git and return what it printed; raise GitFailed when it fails."""
         done = self._run(*arguments)
         if done.returncode:
-            raise Problem(f"git {' '.join(arguments[:4])} failed: {(done.stderr or done.stdout).strip()}", "")
+            raise GitFailed(f"git {' '.join(arguments[:6])} failed: {(done.stderr or done.stdout).strip()}", "")
         return done.stdout.rstrip("\n")
 
     def commit(self, reference: str) -> str:

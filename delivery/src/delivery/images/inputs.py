@@ -3,12 +3,13 @@
 import hashlib
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
+
+from delivery.repository import Repository
 
 _COPY = re.compile(r"^COPY (?!--from=)(?P<sources>.+) \S+$", re.MULTILINE)
 _PLAIN, _PROGRAM = 0o644, 0o755
@@ -28,7 +29,7 @@ class Inputs:
         """Find them: tracked files, and new ones that git does not ignore."""
         dockerfile = dockerfile_of(service)
         named = [str(dockerfile), *copied(root / dockerfile)]
-        listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *named)
+        listed = Repository(root).git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *named)
         files = {Path(name) for name in listed.split("\0") if name and (root / name).is_file()}
         return cls(root, service, tuple(sorted(files)))
 
@@ -45,16 +46,16 @@ class Inputs:
     @property
     def revision(self) -> str:
         """Return the last commit that changed them, with -dirty behind it when that is not all."""
-        names = [str(file) for file in self.files]
-        commit = _git(self.root, "log", "-1", "--format=%H", "--", *names).strip() or "unknown"
-        changed = _git(self.root, "status", "--porcelain", "--", *names).strip()
+        git, names = Repository(self.root).git, [str(file) for file in self.files]
+        commit = git("log", "-1", "--format=%H", "--", *names) or "unknown"
+        changed = git("status", "--porcelain", "--", *names)
         return f"{commit}{DIRTY}" if changed else commit
 
     @property
     def created(self) -> datetime:
         """Return when that commit was made."""
         names = [str(file) for file in self.files]
-        seconds = _git(self.root, "log", "-1", "--format=%ct", "--", *names).strip()
+        seconds = Repository(self.root).git("log", "-1", "--format=%ct", "--", *names)
         return datetime.fromtimestamp(int(seconds or 0), UTC)
 
     @property
@@ -93,7 +94,3 @@ def copied(dockerfile: Path) -> list[str]:
 
 def _mode(path: Path) -> int:
     return _PROGRAM if path.stat().st_mode & 0o100 else _PLAIN
-
-
-def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True).stdout

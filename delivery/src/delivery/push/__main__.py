@@ -18,6 +18,7 @@ from delivery.push.argo_cd import ArgoCD
 from delivery.push.deploy import Deployment
 from delivery.push.judged import Judged
 from delivery.push.received import Update, deployable, refusal, updates
+from delivery.repository import GitFailed, Repository
 
 _HOOKS = {"pre-receive": "check", "post-receive": "deploy"}
 _PROGRESS_S = 5.0
@@ -89,8 +90,8 @@ def _deploy(settings: SandboxSettings, repository: Path, received: list[Update])
     library = Library(settings.cache.parent, progress)
     argo_cd = ArgoCD(Kubectl(settings.bin / "kubectl", settings.kubeconfig))
     try:
-        Deployment(repository, library, argo_cd, progress).run(commit)
-    except (CommandFailed, subprocess.CalledProcessError) as failure:
+        Deployment(Repository(repository), library, argo_cd, progress).run(commit)
+    except (CommandFailed, GitFailed) as failure:
         raise Problem(
             f"main is {commit[:12]}, but it is not deployed: {failure}", "Mend it and push again."
         ) from failure

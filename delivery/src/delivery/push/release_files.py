@@ -6,20 +6,16 @@ from pathlib import Path
 
 from sandbox.problem import Problem
 
-
-def release_file(environment: Path, service: str) -> Path:
-    """Return the file that names a service's image in an environment's folder."""
-    return environment / "apps" / service / "release" / "kustomization.yaml"
+from delivery.stages import release_path
 
 
-def write_releases(environment: Path, digests: Mapping[str, str]) -> None:
+def write_releases(checkout: Path, environment: str, digests: Mapping[str, str]) -> None:
     """Let an environment run these images, by digest."""
     for service, digest in digests.items():
-        file = release_file(environment, service)
+        path = release_path(environment, service)
+        file = checkout / path
         if not file.exists():
-            raise Problem(
-                f"{file.relative_to(environment.parents[1])} is missing.", "Restore it from another environment."
-            )
+            raise Problem(f"{path} is missing.", "Restore it from another environment.")
         file.write_text(released(file.read_text(), f"fairlead/{service}", digest))
 
 
