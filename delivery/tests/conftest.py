@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from delivery.programs import KUSTOMIZE, Toolbox
+from delivery.stages import STAGES, release_path
 from local_stack.settings import StackSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 class Fork:
@@ -28,7 +28,7 @@ class Fork:
         return self.git("rev-parse", "HEAD")
 
     def release_file(self, environment: str, service: str) -> Path:
-        return self.folder / "clusters" / environment / "apps" / service / "release" / "kustomization.yaml"
+        return self.folder / release_path(environment, service)
 
     def write(self, environment: str, service: str, digest: str) -> None:
         """Let an environment run an image whose digest is one digit, many times."""
@@ -89,7 +89,7 @@ def fresh_fork(tmp_path: Path) -> Fork:
 @pytest.fixture
 def fork(fresh_fork: Fork) -> Fork:
     """The first release runs everywhere."""
-    for environment in ENVIRONMENTS:
+    for environment in STAGES:
         for file in fresh_fork.folder.glob(f"clusters/{environment}/apps/*/release"):
             fresh_fork.write(environment, file.parent.name, "1")
     fresh_fork.commit("First release")

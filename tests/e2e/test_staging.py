@@ -11,6 +11,7 @@ from delivery.environments import Facts
 from delivery.images.inputs import Inputs
 from delivery.images.library import Library
 from delivery.push.release_files import write_releases
+from delivery.stages import release_path
 from local_stack.eventually import eventually
 from local_stack.first_picture import ask_rest
 from sandbox.commands import output_of
@@ -18,7 +19,7 @@ from sandbox.progress import Progress, Step
 from storykit.changes import another_title, pinned
 from storykit.clone import Clone
 from storykit.cluster import Cluster
-from storykit.fork import bring_up, make_fork, refresh, release
+from storykit.fork import bring_up, make_fork, refresh
 from storykit.story import Story
 
 UP_S, PROMOTED_S = 600.0, 300.0
@@ -59,10 +60,10 @@ def test_staging_comes_up_from_a_fork_and_is_promoted_to_by_a_copied_file(
         second = fork.push().commit
         refresh(staging)
     with story.then("its release file is dev's, byte for byte, and nothing else changed"):
-        contents = {(fork.folder / release(name, "gateway")).read_bytes() for name in ("dev", "staging")}
+        contents = {(fork.folder / release_path(name, "gateway")).read_bytes() for name in ("dev", "staging")}
         assert len(contents) == 1
         assert digest.encode() in contents.pop()
-        assert fork.git("diff", "--name-only", "HEAD~1").split() == [release("staging", "gateway")]
+        assert fork.git("diff", "--name-only", "HEAD~1").split() == [str(release_path("staging", "gateway"))]
     with story.then("staging runs it") as step:
         eventually(lambda: nothing_lacks(staging, second, step), within=PROMOTED_S, every=2.0)
         with staging.forward("service/gateway", 8080) as url:

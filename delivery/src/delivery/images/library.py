@@ -106,13 +106,16 @@ class Library:
         with self.buildah.mounted(_local(image.tag)) as root:
             yield root
 
-    def push(self, image: Image, registry: str) -> str:
-        """Copy an image into a registry, unchanged, and return the name to pull it by."""
+    def push(self, image: Image, registry: str, *, tls: bool = False, timeout_s: float = _PUSH_S) -> str:
+        """Copy an image into a registry, unchanged, and return the name to pull it by.
+
+        The sandbox's registry has no certificate; of any other one ask for it: tls.
+        """
         name = f"{registry}/{image.service}"
         with self._progress.step(f"push {name}"):
-            options = ("--quiet", "--preserve-digests", "--dest-tls-verify=false")
+            options = ("--quiet", "--preserve-digests", f"--dest-tls-verify={str(tls).lower()}")
             target = f"docker://{name}:{image.tag.rpartition('-')[2]}"
-            output_of(["skopeo", "copy", *options, f"oci:{self.layout}:{image.tag}", target], timeout_s=_PUSH_S)
+            output_of(["skopeo", "copy", *options, f"oci:{self.layout}:{image.tag}", target], timeout_s=timeout_s)
         return f"{name}@{image.digest}"
 
     @cached_property

@@ -7,7 +7,6 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Self
 
-from sandbox.commands import output_of
 from sandbox.problem import Problem
 
 from delivery.images.inputs import DIRTY, Inputs
@@ -52,7 +51,7 @@ def build(
     into.mkdir(parents=True, exist_ok=True)
     revision = repository.commit("HEAD")
     with library.held():
-        pushed = [_pushed(repository, library, service, f"{registry}/{service}", revision) for service in services]
+        pushed = [_pushed(repository, library, service, registry, revision) for service in services]
         for each, image in pushed:
             (into / f"{each.service}{_RECORD}").write_text(json.dumps(asdict(each), indent=2) + "\n")
             copyfile(library.bill(image), bill_of(into, each.service))
@@ -61,12 +60,11 @@ def build(
     return done
 
 
-def _pushed(repository: Repository, library: Library, service: str, name: str, revision: str) -> tuple[Pushed, Image]:
+def _pushed(
+    repository: Repository, library: Library, service: str, registry: str, revision: str
+) -> tuple[Pushed, Image]:
     image = library.image(Inputs.of(repository.root, service))
     if image.revision.endswith(DIRTY):
         raise Problem(f"{service} has changes that are not committed.", "Releases are made from commits: commit them.")
-    # Not Library.push: that one speaks to the sandbox's registry, which has no certificate.
-    target = f"docker://{name}:{image.tag.rpartition('-')[2]}"
-    copy = ["skopeo", "copy", "--quiet", "--preserve-digests", f"oci:{library.layout}:{image.tag}", target]
-    output_of(copy, timeout_s=_PUSH_S)
-    return Pushed(service, name, image.digest, revision), image
+    library.push(image, registry, tls=True, timeout_s=_PUSH_S)
+    return Pushed(service, f"{registry}/{service}", image.digest, revision), image

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from delivery.push.rollout import Application, waiting
+from delivery.repository import Repository
 from local_stack.eventually import eventually
 from local_stack.first_picture import Answer, ask_grpc, ask_rest
 from sandbox.commands import CommandFailed
@@ -84,7 +85,7 @@ class Cluster:
 
     def deployed(self) -> str:
         """Return the commit that Argo CD tracks: the tip of deploy/local."""
-        return _git(self.git_folder, "for-each-ref", "--format=%(objectname)", "refs/heads/deploy/local")
+        return Repository(self.git_folder).git("for-each-ref", "--format=%(objectname)", "refs/heads/deploy/local")
 
     def lacks(self, commit: str = "") -> list[str]:
         """Return what is missing until every application runs a commit and is healthy, by default the deployed one."""
@@ -120,9 +121,3 @@ class Cluster:
 def _is_local(application: Any) -> bool:
     name, path = application["metadata"]["name"], application["spec"].get("source", {}).get("path")
     return (name, path) == ("root", "clusters/local/argocd")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-    ).stdout.strip()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import yaml
 from delivery.environments import Facts
+from delivery.stages import LOCAL, STAGES, release_path
+from sandbox.argo_cd import look_at_git
 
 from storykit.clone import Clone
 from storykit.cluster import SERVICES, Cluster
 
-_TRACKING_MAIN = ("dev", "staging", "prod")
 _ORIGIN = "platform/origin/patch-origin.yaml"
 _ENV = "clusters/staging/env/kustomization.yaml"
 
@@ -30,11 +31,6 @@ def make_fork(cluster: Cluster, clone: Clone, name: str) -> Clone:
     return fork
 
 
-def release(environment: str, service: str) -> str:
-    """Return where a release file lies."""
-    return f"clusters/{environment}/apps/{service}/release/kustomization.yaml"
-
-
 def bring_up(cluster: Cluster, root: Path) -> None:
     """Let Argo CD forget what it is told, and apply the one object that is applied by hand."""
     namespaces = _namespaces(cluster)
@@ -49,8 +45,8 @@ def bring_up(cluster: Cluster, root: Path) -> None:
 
 def refresh(cluster: Cluster) -> None:
     """Let Argo CD look at git, as a Git host's webhook would."""
+    look_at_git(cluster.kubectl)
     options = ("--all", "--overwrite", "--namespace=argocd")
-    cluster.kubectl.run("annotate", "applicationsets", *options, "argocd.argoproj.io/application-set-refresh=true")
     cluster.kubectl.run("annotate", "applications", *options, "argocd.argoproj.io/refresh=normal")
 
 
@@ -69,9 +65,9 @@ def _small(fork: Clone) -> None:
 def _first_release(fork: Clone) -> None:
     """Release to all at once what local runs, as the release workflow does with the first images."""
     for service in SERVICES:
-        released = fork.git("show", f"FETCH_HEAD:{release('local', service)}")
-        for environment in _TRACKING_MAIN:
-            (fork.folder / release(environment, service)).write_text(f"{released}\n")
+        released = fork.git("show", f"FETCH_HEAD:{release_path(LOCAL, service)}")
+        for environment in STAGES:
+            (fork.folder / release_path(environment, service)).write_text(f"{released}\n")
 
 
 def _namespaces(cluster: Cluster) -> Sequence[str]:
