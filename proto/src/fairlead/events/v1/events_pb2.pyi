@@ -119,6 +119,9 @@ class PredictionMade(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     CALLER_KIND_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
     """UUIDv7; unique over all gateways, so a repeated event is recognised."""
     feature_spec: _builtins.str
@@ -127,6 +130,15 @@ class PredictionMade(_message.Message):
     trace_id: _builtins.str
     """W3C trace id, 32 hexadecimal digits."""
     caller_kind: Global___CallerKind.ValueType
+    experiment: _builtins.str
+    """The experiment that the caller took part in, and its arm; both empty when
+    none was running. Arms of two experiments may bear the same name.
+    """
+    arm: _builtins.str
+    revision: _builtins.str
+    """Revision of the gateway that answered: its setting GATEWAY_REVISION, else
+    the git commit that it was made from. Empty from gateways before this field.
+    """
     @_builtins.property
     def made_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -155,10 +167,13 @@ class PredictionMade(_message.Message):
         timings: Global___StageTimings | None = ...,
         trace_id: _builtins.str = ...,
         caller_kind: Global___CallerKind.ValueType = ...,
+        experiment: _builtins.str = ...,
+        arm: _builtins.str = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["made_at", b"made_at", "model", b"model", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller_kind", b"caller_kind", "feature_spec", b"feature_spec", "feature_spec_digest", b"feature_spec_digest", "features", b"features", "label", b"label", "made_at", b"made_at", "model", b"model", "prediction_id", b"prediction_id", "probabilities", b"probabilities", "timings", b"timings", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arm", b"arm", "caller_kind", b"caller_kind", "experiment", b"experiment", "feature_spec", b"feature_spec", "feature_spec_digest", b"feature_spec_digest", "features", b"features", "label", b"label", "made_at", b"made_at", "model", b"model", "prediction_id", b"prediction_id", "probabilities", b"probabilities", "revision", b"revision", "timings", b"timings", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
