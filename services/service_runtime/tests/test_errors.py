@@ -18,7 +18,10 @@ from service_runtime.errors import (
     NotFound,
     Overloaded,
     PayloadTooLarge,
+    PermissionDenied,
+    QuotaExceeded,
     ServiceError,
+    Unauthenticated,
     UnsupportedMediaType,
     Violation,
     http_status,
@@ -53,7 +56,10 @@ ERRORS = [
     (InvalidInput("Send 64 numbers.", violations=(Violation("images[3]", "Is blank."),)), "INVALID_ARGUMENT", 400),
     (UnsupportedMediaType("Send image/png."), "INVALID_ARGUMENT", 415),
     (FailedPrecondition("Another digest is served."), "FAILED_PRECONDITION", 400),
+    (Unauthenticated("Bring a token.", challenge='Bearer realm="test"'), "UNAUTHENTICATED", 401),
+    (PermissionDenied("Not yours.", challenge='Bearer error="insufficient_scope"'), "PERMISSION_DENIED", 403),
     (NotFound("No model 'cats'."), "NOT_FOUND", 404),
+    (QuotaExceeded("Too often.", retry_after=0.5), "RESOURCE_EXHAUSTED", 429),
     (PayloadTooLarge("At most 8 MiB."), "RESOURCE_EXHAUSTED", 413),
     (DependencyUnavailable("Triton is away.", retry_after=1.5), "UNAVAILABLE", 503),
     (Overloaded("Full."), "UNAVAILABLE", 503),
@@ -159,10 +165,11 @@ async def test_an_error_becomes_a_problem_with_all_its_fields(
         "error": error.message,
         "code": code,
         "trace_id": "",
-        "retryable": code == "UNAVAILABLE",
+        "retryable": status in (429, 503),
         "violations": [{"field": v.field, "description": v.description} for v in error.violations],
     }
-    assert ("retry-after" in response.headers) == (status == 503)
+    assert ("retry-after" in response.headers) == (status in (429, 503))
+    assert response.headers.get("www-authenticate") == error.challenge
 
 
 def test_retry_after_is_whole_seconds_and_never_zero() -> None:
@@ -184,6 +191,7 @@ async def test_an_error_becomes_a_grpc_status_with_its_details(
     assert len(str(trailers["x-trace-id"])) == 32
     pushback = {"Overloaded": "-1", "DependencyUnavailable": "1500"}.get(type(error).__name__)
     assert trailers.get("grpc-retry-pushback-ms") == pushback
+    assert trailers.get("www-authenticate") == error.challenge
     details = status_pb2.Status.FromString(trailers.get("grpc-status-details-bin", b""))
     assert details.code == (raised.code().value[0] if details.details else 0)
     retry, bad = error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()

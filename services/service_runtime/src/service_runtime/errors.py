@@ -49,7 +49,10 @@ class ServiceError(Exception):
     ├── InvalidInput            INVALID_ARGUMENT, 400
     │   └── UnsupportedMediaType                  415
     ├── FailedPrecondition      FAILED_PRECONDITION, 400
+    ├── Unauthenticated         UNAUTHENTICATED, 401, WWW-Authenticate
+    ├── PermissionDenied        PERMISSION_DENIED, 403, WWW-Authenticate
     ├── NotFound                NOT_FOUND, 404
+    ├── QuotaExceeded           RESOURCE_EXHAUSTED, 429, Retry-After
     ├── PayloadTooLarge         RESOURCE_EXHAUSTED, 413
     ├── DependencyUnavailable   UNAVAILABLE, 503, Retry-After
     │   └── Overloaded
@@ -66,11 +69,13 @@ class ServiceError(Exception):
         *,
         violations: tuple[Violation, ...] = (),
         retry_after: float | None = None,
+        challenge: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.violations = violations
         self.retry_after = retry_after
+        self.challenge = challenge
 
     @property
     def http_status(self) -> int:
@@ -101,10 +106,37 @@ class FailedPrecondition(ServiceError):
     code = StatusCode.FAILED_PRECONDITION
 
 
+class Unauthenticated(ServiceError):
+    """Who calls is not known; the challenge says how to say it (RFC 6750)."""
+
+    code = StatusCode.UNAUTHENTICATED
+
+    def __init__(self, message: str, *, challenge: str) -> None:
+        super().__init__(message, challenge=challenge)
+
+
+class PermissionDenied(ServiceError):
+    """Who calls is known, and may not do this; the challenge names what is lacking."""
+
+    code = StatusCode.PERMISSION_DENIED
+
+    def __init__(self, message: str, *, challenge: str) -> None:
+        super().__init__(message, challenge=challenge)
+
+
 class NotFound(ServiceError):
     """No such model, version, prediction or feature spec."""
 
     code = StatusCode.NOT_FOUND
+
+
+class QuotaExceeded(ServiceError):
+    """This caller has had its share for now; others are served."""
+
+    code = StatusCode.RESOURCE_EXHAUSTED
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class PayloadTooLarge(ServiceError):

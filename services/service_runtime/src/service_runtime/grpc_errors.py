@@ -37,8 +37,10 @@ def status_of(error: Exception, *, method: str) -> Status:
 
 
 def _metadata(error: ServiceError) -> tuple[tuple[str, str | bytes], ...]:
-    """Return what gRPC callers need besides code and message: trace id, google.rpc details, retry pushback."""
+    """Return what gRPC callers need besides code and message: trace id, google.rpc details, pushback, challenge."""
     metadata: list[tuple[str, str | bytes]] = [_trace_id()]
+    if error.challenge is not None:
+        metadata.append(("www-authenticate", error.challenge))
     if isinstance(error, DependencyUnavailable):
         # -1: a transport that retries by itself would only feed an overload.
         pushback = -1 if isinstance(error, Overloaded) else int((error.retry_after or 0) * 1000)

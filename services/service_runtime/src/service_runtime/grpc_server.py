@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServ
 
 from service_runtime.deadlines import Deadline
 from service_runtime.grpc_errors import Context
-from service_runtime.grpc_transport.methods import Observe
+from service_runtime.grpc_transport.methods import Enter, Observe
 from service_runtime.grpc_transport.server import LeanServer
 from service_runtime.process import Process
 
@@ -31,6 +31,7 @@ class GrpcServer:
     """Serves gRPC on one port; enter to listen, leave to drain.
 
     `services` are full names: each has its own entry in grpc.health.v1, beside the empty one for the whole server.
+    `enter` runs before every call of every method, health and reflection included, and may refuse it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class GrpcServer:
         services: Sequence[str],
         reflected: bool,
         observe: Observe,
+        enter: Enter | None = None,
         max_message_bytes: int = 16 * _MIB,
     ) -> None:
         self._process = process
@@ -50,7 +52,10 @@ class GrpcServer:
         self._services = ("", *services)
         self._health = health.HealthServicer()
         self._server = LeanServer(
-            observe=observe, max_message_bytes=max_message_bytes, max_held_bytes=_HELD_MESSAGES * max_message_bytes
+            observe=observe,
+            enter=enter,
+            max_message_bytes=max_message_bytes,
+            max_held_bytes=_HELD_MESSAGES * max_message_bytes,
         )
         # What generated code asks for; of it, it uses the two methods that add handlers.
         self.server = cast("grpc.aio.Server", self._server)

@@ -12,8 +12,8 @@ DEPARTURES = "departures"
 ARRIVED = "arrived"
 """Is in an ASGI scope's state once the whole body has arrived: to receive it takes no waiting, and so no timer."""
 
-Shed = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
-"""Given method, target and headers: the whole answer to a request that is refused unread, or None to serve it."""
+Shed = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]], str], bytes | None]
+"""Given method, target, headers and the peer's address: the whole answer to a request refused unread, or None."""
 
 _MAX_FRUITLESS_BYTES = 64 * 1024
 
@@ -97,7 +97,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         busy = self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete)
         if self._shed is None or busy or self.expect_100_continue or self.parser.should_upgrade():
             return None
-        return self._shed(self.parser.get_method(), self.url, self.headers)
+        address = self.client[0] if self.client else ""
+        return self._shed(self.parser.get_method(), self.url, self.headers, address)
 
     def _keep_time(self) -> None:
         if self._awaits_head and self._patience is None:

@@ -27,6 +27,8 @@ def problem_response(error: ServiceError, *, instance: str) -> Response:
     span = current_span()
     body = problem_body(error, instance=instance, trace_id=span.trace_id if span else "")
     headers = {} if error.retry_after is None else {"retry-after": retry_after(error.retry_after)}
+    if error.challenge is not None:
+        headers["www-authenticate"] = error.challenge
     return Response(body, error.http_status, headers, PROBLEM_JSON)
 
 

@@ -43,7 +43,7 @@ class AnsweringHalf(Http2Connection[Call]):
             return
         self._earn_frames(size)
         if size > room or self._paused:
-            self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS))
+            self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS + call.greeting))
             call.headers_sent = True
             call.unsent = memoryview(pack(message))
             self.end(call, Status(StatusCode.OK))
@@ -52,7 +52,7 @@ class AnsweringHalf(Http2Connection[Call]):
         number = call.number
         self._window -= size
         self._write(
-            frames.frame(Frame.HEADERS, frames.END_HEADERS, number, wire.HEADERS)
+            frames.frame(Frame.HEADERS, frames.END_HEADERS, number, wire.HEADERS + call.greeting)
             + frames.frame_header(size, Frame.DATA, 0, number)
             + pack(message)
             + frames.frame(Frame.HEADERS, _END_BOTH, number, wire.OK_TRAILERS)
@@ -65,7 +65,7 @@ class AnsweringHalf(Http2Connection[Call]):
         if call.ended is not None:
             return
         if not call.headers_sent:
-            self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS))
+            self._write(frames.frame(Frame.HEADERS, frames.END_HEADERS, call.number, wire.HEADERS + call.greeting))
             call.headers_sent = True
         call.unsent = memoryview(pack(message))
         self._earn_frames(len(message))
@@ -80,6 +80,8 @@ class AnsweringHalf(Http2Connection[Call]):
             return
         call.ended = status.code
         block = status.trailers(alone=not call.headers_sent)
+        if not call.headers_sent:
+            block += call.greeting
         call.trailers = frames.headers(call.number, frames.END_STREAM, block)
         if not call.unsent:
             self._data_sent(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from grpc import StatusCode
@@ -13,11 +14,15 @@ from service_runtime.errors import InvalidInput, ServiceError
 from service_runtime.grpc_transport.messages import PREFIX_BYTES, MessageReader, decompress
 from service_runtime.grpc_transport.request_head import Metadata, RequestHead
 from service_runtime.grpc_transport.status import Status
+from service_runtime.http2.header_blocks import encode_literals
 from service_runtime.http2.sending import Stream
 
 if TYPE_CHECKING:
     from service_runtime.grpc_transport.methods import Method, Refusal
     from service_runtime.grpc_transport.server_connection import ServerConnection
+
+
+_encoded = lru_cache(maxsize=256)(encode_literals)  # most answers say one of a few things
 
 
 class AbortError(Exception):
@@ -40,6 +45,7 @@ class Call(Stream):
         "ended",
         "expires_at",
         "failure",
+        "greeting",
         "head",
         "headers_sent",
         "held",
@@ -77,6 +83,7 @@ class Call(Stream):
         self.received = 0
         self.remote_closed = False
         self.headers_sent = False
+        self.greeting = b""  # initial metadata, encoded
         self.ended: StatusCode | None = None
         self.failure: ServiceError | None = None
         self.trailers: bytes | None = None  # sent once all data has left
@@ -95,6 +102,15 @@ class Call(Stream):
     def invocation_metadata(self) -> Metadata:
         """Return the headers that the caller sent."""
         return self.head.metadata
+
+    @property
+    def peer_host(self) -> str:
+        """The address that the connection comes from; a proxy's where one is between."""
+        return self._connection.peer_host
+
+    def set_initial_metadata(self, metadata: Metadata) -> None:
+        """Say this in the headers of the answer, be it a result or an error."""
+        self.greeting = _encoded(metadata)
 
     async def abort(
         self, code: StatusCode, details: str = "", trailing_metadata: Iterable[tuple[str, str | bytes]] = ()

@@ -17,6 +17,9 @@ from service_runtime.grpc_transport.status import ENCODINGS, Status, http_refusa
 from service_runtime.tracing import server_span
 
 Observe = Callable[[str, StatusCode, float], None]
+Enter = Callable[[str, Call], Awaitable[None]]
+"""Given the path of a method and a call of it, before the call is looked at: what it raises ends the call."""
+
 Behaviour = Callable[[Any, Call], Any]
 
 _SPEAKS_GRPC = b"This port speaks gRPC: POST with content-type application/grpc.\n"
@@ -26,7 +29,9 @@ _NOT_ONE = Status(StatusCode.UNIMPLEMENTED, "This method takes exactly one messa
 class Method:
     """Runs the calls of one method, each in a span."""
 
-    def __init__(self, path: str, handler: Any, *, observe: Observe, max_message_bytes: int) -> None:
+    def __init__(
+        self, path: str, handler: Any, *, observe: Observe, enter: Enter | None, max_message_bytes: int
+    ) -> None:
         self.path = path
         self.max_message_bytes = max_message_bytes
         self.streams_in: bool = handler.request_streaming
@@ -36,12 +41,15 @@ class Method:
         self._deserialize: Callable[[bytes], Any] | None = handler.request_deserializer
         self._serialize: Callable[[Any], bytes] | None = handler.response_serializer
         self._observe = observe
+        self._enter = enter
 
     async def run(self, call: Call) -> None:
         """Answer a call; whatever happens, it ends with a status, and the status is counted."""
         start = time.perf_counter()
         with server_span(self.path, call.head.traceparent):
             try:
+                if self._enter is not None:
+                    await self._enter(self.path, call)
                 if self._streams_out:
                     await self._stream(call)
                 else:
@@ -107,8 +115,9 @@ class Refusal:
 class MethodTable:
     """Finds methods by path, as in /package.Service/Method."""
 
-    def __init__(self, *, observe: Observe, max_message_bytes: int) -> None:
+    def __init__(self, *, observe: Observe, enter: Enter | None, max_message_bytes: int) -> None:
         self._observe = observe
+        self._enter = enter
         self._max_message_bytes = max_message_bytes
         self._handlers: list[grpc.GenericRpcHandler] = []
         self._methods: dict[str, Method] = {}
@@ -137,7 +146,11 @@ class MethodTable:
             handler = generic.service(details)
             if handler is not None:
                 method = self._methods[path] = Method(
-                    path, handler, observe=self._observe, max_message_bytes=self._max_message_bytes
+                    path,
+                    handler,
+                    observe=self._observe,
+                    enter=self._enter,
+                    max_message_bytes=self._max_message_bytes,
                 )
                 return method
         return None

@@ -11,7 +11,7 @@ import grpc
 
 from service_runtime.errors import Overloaded
 from service_runtime.grpc_transport.call import Call
-from service_runtime.grpc_transport.methods import MethodTable, Observe
+from service_runtime.grpc_transport.methods import Enter, MethodTable, Observe
 from service_runtime.grpc_transport.server_connection import ServerConnection
 
 _SWEEP_SECONDS = 5.0
@@ -28,8 +28,10 @@ class LeanServer:
     `max_held_bytes` bounds the requests of all callers together that are in memory at a time.
     """
 
-    def __init__(self, *, observe: Observe, max_message_bytes: int, max_held_bytes: int) -> None:
-        self.methods = MethodTable(observe=observe, max_message_bytes=max_message_bytes)
+    def __init__(
+        self, *, observe: Observe, max_message_bytes: int, max_held_bytes: int, enter: Enter | None = None
+    ) -> None:
+        self.methods = MethodTable(observe=observe, enter=enter, max_message_bytes=max_message_bytes)
         self.connections: set[ServerConnection] = set()
         self.stopping = False
         self._max_held_bytes = max_held_bytes

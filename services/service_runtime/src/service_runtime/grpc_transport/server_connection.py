@@ -36,6 +36,7 @@ class ServerConnection(AnsweringHalf):
     def __init__(self, server: LeanServer) -> None:
         super().__init__()
         self._server = server
+        self.peer_host = ""
         self._decoder = HeaderDecoder()
         self._heads: dict[bytes, RequestHead] = {}
         self._preface: bytes = frames.PREFACE
@@ -95,6 +96,9 @@ class ServerConnection(AnsweringHalf):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
         self._server.connections.add(self)
+        peer: tuple[str, int] | None = transport.get_extra_info("peername")
+        if peer:
+            self.peer_host = peer[0].removeprefix("::ffff:")  # IPv4 on a listener of both kinds
         super().connection_made(transport)
         if self._server.stopping:
             self.leave()
