@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx2
 import pytest
+from gateway.callers.door import Door
 from gateway.http_edge import HttpEdge
 from gateway.http_request import HttpRequest, read_body
-from gateway.metrics import RequestMetrics
+from gateway.metrics import CallerMetrics, RequestMetrics
 from gateway.settings import Settings
 from local_stack.eventually import eventually_async
 from prometheus_client import CollectorRegistry
@@ -64,7 +65,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 async def server(registry: CollectorRegistry, work: Work) -> AsyncIterator[HttpServer]:
     settings = Settings(max_body_bytes=1000, max_buffered_bytes=1500)
-    edge = HttpEdge(settings, AdmissionGate(4, 4), Readiness(), RequestMetrics(registry))
+    edge = HttpEdge(settings, Door(CallerMetrics(registry)), AdmissionGate(4, 4), Readiness(), RequestMetrics(registry))
     app = Starlette(
         routes=[
             Route("/size", edge.endpoint(size, route="/size"), methods=["POST"]),

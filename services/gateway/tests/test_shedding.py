@@ -1,4 +1,4 @@
-"""Under overload a request is refused before it is read, and the caller sees no difference."""
+"""Under overload and over quota a request is refused before it is read, and the caller sees no difference."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from gateway.callers.door import Door
+from gateway.callers.quota import Quota
 from gateway.http_edge import HttpEdge
 from gateway.http_request import HttpRequest
-from gateway.metrics import RequestMetrics
+from gateway.metrics import CallerMetrics, RequestMetrics
 from gateway.settings import Settings
 from prometheus_client import CollectorRegistry
 from service_runtime.admission import AdmissionGate
@@ -28,11 +30,12 @@ WORK = "/v2/models/digits/infer"
 
 
 class World:
-    """A gateway edge with one place, which a test can fill."""
+    """A gateway edge with one place, which a test can fill; callers have names and may be given a quota."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quota: Quota | None = None) -> None:
         self.gate = AdmissionGate(1, 0)
         self.registry = CollectorRegistry()
+        self.door = Door(CallerMetrics(self.registry), quota=quota, caller_header="x-caller")
         self.worked = 0
 
     async def work(self, _request: HttpRequest, _deadline: Deadline) -> Response:
@@ -46,7 +49,7 @@ class World:
 
     @asynccontextmanager
     async def serving(self, *, shed: bool = True) -> AsyncIterator[int]:
-        edge = HttpEdge(Settings(), self.gate, Readiness(), RequestMetrics(self.registry))
+        edge = self.edge = HttpEdge(Settings(), self.door, self.gate, Readiness(), RequestMetrics(self.registry))
         infer, ready = edge.endpoint(self.work, route="/v2/models/{model}/infer"), "/v2/health/ready"
         app = RoutedApp(
             [
@@ -81,6 +84,41 @@ async def test_what_is_refused_unread_is_refused_as_the_gate_itself_would() -> N
     assert dict(at_the_door.headers) == dict(by_the_gate.headers)
     assert at_the_door.headers["x-trace-id"] == TRACE
     assert at_the_door.headers["x-request-id"] == "mine"
+
+
+def used_up() -> Quota:
+    """Return a quota that this very caller has used up for two minutes, on a clock that stands still."""
+    quota = Quota(1 / 120, 1, clock=lambda: 0.0)
+    quota.charge("named mine")
+    return quota
+
+
+async def over_quota(*, shed: bool) -> httpx2.Response:
+    world = World(quota=used_up())
+    async with world.serving(shed=shed) as port, client(port) as caller:
+        refused = await caller.post(WORK, content=b"{}", headers={**HEADERS, "x-caller": "mine"})
+        assert (await caller.post(WORK, content=b"{}", headers={**HEADERS, "x-caller": "other"})).text == "done"
+    assert world.worked == 1
+    assert world.registry.get_sample_value("gateway_callers_refused_total", {"reason": "quota"}) == 1
+    return refused
+
+
+@pytest.mark.requirement("CALLERS-007")
+async def test_over_quota_is_refused_unread_as_it_would_be_when_read() -> None:
+    at_the_parser, by_the_edge = await over_quota(shed=True), await over_quota(shed=False)
+    assert at_the_parser.status_code == by_the_edge.status_code == 429
+    assert at_the_parser.json() == by_the_edge.json()
+    assert dict(at_the_parser.headers) == dict(by_the_edge.headers)
+    assert at_the_parser.headers["retry-after"] == "120"
+
+
+@pytest.mark.requirement("CALLERS-007")
+@pytest.mark.parametrize(("caller", "unread"), [(b"mine", True), (b"other", False)])
+async def test_only_who_is_over_quota_is_refused_unread(caller: bytes, unread: bool) -> None:  # noqa: FBT001
+    world = World(quota=used_up())
+    async with world.serving() as port, client(port):
+        refusal = world.edge.shed(b"POST", WORK.encode(), [(b"x-caller", caller)], "127.0.0.1")
+    assert (refusal is not None and refusal.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")) == unread
 
 
 async def test_it_is_counted_like_any_refusal(world: World) -> None:

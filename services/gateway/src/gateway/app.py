@@ -31,16 +31,20 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
     parts = build_collaborators(settings)
     process.readiness.require("inference", parts.triton.check_ready)
     queries = build_queries(parts, process.readiness)
-    http = HttpEdge(settings, parts.gate, process.readiness, parts.metrics)
+    if parts.keys is not None:
+        process.readiness.require("issuer", parts.keys.check_ready)
+    http = HttpEdge(settings, parts.door, parts.gate, process.readiness, parts.metrics)
     app = create_app(settings, parts, queries, http)
     async with AsyncExitStack() as stack:
         for upstream in parts.upstreams:
             stack.push_async_callback(upstream.aclose)
+        if parts.keys is not None:
+            await stack.enter_async_context(parts.keys)
         await stack.enter_async_context(parts.recorder)
         await stack.enter_async_context(
             HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace, shed=http.shed)
         )
-        edge = GrpcEdge(settings, parts.gate, parts.metrics)
+        edge = GrpcEdge(settings, parts.door, parts.gate, parts.metrics)
         server = GrpcServer(
             process,
             address=settings.grpc_address,
@@ -48,6 +52,7 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
             services=(_NATIVE_SERVICE, OIP_SERVICE),
             reflected=settings.reflection,
             observe=edge.observe,
+            enter=edge.enter,
             max_message_bytes=settings.max_body_bytes,
         )
         add_prediction_servicer(server.server, edge, parts.predictor, parts.feedback, parts.catalog)

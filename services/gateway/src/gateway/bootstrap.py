@@ -1,11 +1,15 @@
 """Builds what the gateway is made of; the only module that names concrete classes."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from service_runtime.admission import AdmissionGate
 
+from gateway.callers.door import Door
+from gateway.callers.experiment import Experiment, parse_arms
+from gateway.callers.quota import Quota
 from gateway.catalog import ModelCatalog, TritonCatalog
-from gateway.metrics import RecorderMetrics, RequestMetrics, UpstreamMetrics
+from gateway.metrics import CallerMetrics, RecorderMetrics, RequestMetrics, UpstreamMetrics
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.latency import LatencyWindow
 from gateway.native.predict import Predictor
@@ -15,6 +19,9 @@ from gateway.recorder import MonitoringRecorder
 from gateway.settings import Settings
 from gateway.triton import Triton
 from gateway.upstream import Upstream
+
+if TYPE_CHECKING:
+    from gateway.callers.keys import KeyRing
 
 _MESSAGE_OVERHEAD_BYTES = 1 << 20
 
@@ -31,6 +38,8 @@ class Collaborators:
     predictor: Predictor
     feedback: FeedbackDesk
     latencies: LatencyWindow
+    keys: "KeyRing | None"
+    door: Door
     gate: AdmissionGate
     metrics: RequestMetrics
 
@@ -60,7 +69,9 @@ def build_collaborators(settings: Settings) -> Collaborators:
         recorder,
         max_batch=settings.max_batch_images,
         latencies=latencies,
+        revision=settings.answering_revision,
     )
+    keys = _issuer_keys(settings)
     return Collaborators(
         triton=triton,
         upstreams=(inference, imaging),
@@ -70,6 +81,32 @@ def build_collaborators(settings: Settings) -> Collaborators:
         predictor=predictor,
         feedback=FeedbackDesk(catalog, recorder),
         latencies=latencies,
+        keys=keys,
+        door=build_door(settings, keys, CallerMetrics()),
         gate=gate,
         metrics=metrics,
     )
+
+
+def build_door(settings: Settings, keys: "KeyRing | None", metrics: CallerMetrics) -> Door:
+    """Return the door that the settings describe; whatever they leave out is not asked for."""
+    tokens = None
+    if keys is not None:
+        from gateway.callers.tokens import Tokens  # noqa: PLC0415 - see _issuer_keys
+
+        tokens = Tokens(keys, issuer=settings.issuer, audience=settings.audience)
+    quota = Quota(settings.quota_per_second, settings.quota_burst) if settings.quota_per_second else None
+    experiment = None
+    if settings.experiment:
+        arms = parse_arms(settings.experiment_arms)
+        experiment = Experiment(settings.experiment, arms, chosen_by_callers=settings.experiment_override)
+    return Door(metrics, tokens=tokens, quota=quota, experiment=experiment, caller_header=settings.caller_header)
+
+
+def _issuer_keys(settings: Settings) -> "KeyRing | None":
+    if not settings.issuer:
+        return None
+    # A tenth of the resident memory would be cryptography: only those who check tokens pay for it.
+    from gateway.callers.keys import KeyRing  # noqa: PLC0415
+
+    return KeyRing(settings.jwks)

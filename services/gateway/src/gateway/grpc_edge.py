@@ -8,9 +8,13 @@ from service_runtime.admission import AdmissionGate
 from service_runtime.deadlines import Deadline
 from service_runtime.grpc_errors import Context
 from service_runtime.grpc_server import call_deadline
+from service_runtime.grpc_transport.call import Call
 
+from gateway.callers.caller import current_caller
+from gateway.callers.door import ARM_HEADER, Door
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
+from gateway.shedding import REVISION_HEADER
 
 log = structlog.get_logger()
 
@@ -18,12 +22,22 @@ _PROBES = "/grpc."  # health and reflection
 
 
 class GrpcEdge:
-    """Deadline, admission and metrics of gRPC calls. Spans and errors are the server's."""
+    """Caller, deadline, admission and metrics of gRPC calls. Spans and errors are the server's."""
 
-    def __init__(self, settings: Settings, gate: AdmissionGate, metrics: RequestMetrics) -> None:
+    def __init__(self, settings: Settings, door: Door, gate: AdmissionGate, metrics: RequestMetrics) -> None:
         self._metrics = metrics
         self._settings = settings
+        self._door = door
         self._gate = gate
+        self._revision = (REVISION_HEADER, settings.answering_revision)
+
+    async def enter(self, method: str, call: Call) -> None:
+        """Let a call in, or refuse it; its answer names the revision, and the arm if there is one."""
+        call.set_initial_metadata((self._revision,))
+        headers = dict(reversed(call.invocation_metadata()))  # as over HTTP, of two the first one counts
+        caller = await self._door.enter(method, headers, call.peer_host)
+        if caller.arm is not None:
+            call.set_initial_metadata((self._revision, (ARM_HEADER, caller.arm.name)))
 
     def observe(self, method: str, code: StatusCode, seconds: float) -> None:
         """Count a call that has ended, and log it if every request is to be logged."""
@@ -36,5 +50,9 @@ class GrpcEdge:
         return call_deadline(context, default=self._settings.default_timeout, cap=self._settings.max_timeout)
 
     def admitted(self, context: Context) -> AbstractAsyncContextManager[Deadline]:
-        """Hold a place among the requests in flight; yields the deadline."""
+        """Charge the caller and hold a place among the requests in flight; yields the deadline.
+
+        Of a stream every message is charged.
+        """
+        self._door.charge(current_caller())
         return self._gate.admit(self.deadline(context))

@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.callers.caller import Caller
+from gateway.callers.door import ARM_HEADER, Door
 from gateway.http_request import HttpRequest, too_large
 from gateway.metrics import RequestMetrics
 from gateway.settings import Settings
-from gateway.shedding import Shedder
+from gateway.shedding import REVISION_HEADER, Shedder
 
 log = structlog.get_logger()
 
@@ -31,15 +33,19 @@ _LONGEST_TIMEOUT = 18
 
 
 class HttpEdge:
-    """Span, deadline, body, admission, cancellation, metrics and errors of HTTP requests."""
+    """Span, deadline, caller, body, admission, cancellation, metrics and errors of HTTP requests."""
 
-    def __init__(self, settings: Settings, gate: AdmissionGate, readiness: Readiness, metrics: RequestMetrics) -> None:
+    def __init__(
+        self, settings: Settings, door: Door, gate: AdmissionGate, readiness: Readiness, metrics: RequestMetrics
+    ) -> None:
         self._metrics = metrics
         self._settings = settings
+        self._door = door
         self._gate = gate
         self._readiness = readiness
         self._free_bytes = settings.max_buffered_bytes
-        self.shed = Shedder(gate, self.observe)
+        self._revision = (REVISION_HEADER.encode(), settings.answering_revision.encode("latin-1"))
+        self.shed = Shedder(gate, door, self.observe, revision=settings.answering_revision)
 
     def endpoint(self, handler: Handler, *, route: str, admitted: bool = True) -> ASGIApp:
         """Return the ASGI app of a Starlette route around `handler`; `route` names it in metrics and spans."""
@@ -51,6 +57,9 @@ class HttpEdge:
         """Let the handler answer, and map whatever it raises."""
         try:
             deadline = self._deadline(call.request)
+            call.caller = await self._door.enter(call.route, call.request.headers, call.address)
+            if admitted:
+                self._door.charge(call.caller)
             if call.request.method in ("POST", "PUT"):
                 call.request.body = await self._receive_body(call, deadline)
             if not admitted:
@@ -69,11 +78,14 @@ class HttpEdge:
         finally:
             self._free_bytes += call.held_bytes
 
-    def complete(self, request: HttpRequest, response: Response, trace_id: str) -> None:
+    def complete(self, call: "_Call", response: Response, trace_id: str) -> None:
         """Add the headers that every answer has."""
         headers = response.raw_headers
         headers.append((b"x-trace-id", trace_id.encode()))
-        request_id = request.headers.get("x-request-id")
+        headers.append(self._revision)
+        if call.caller is not None and call.caller.arm is not None:
+            headers.append((ARM_HEADER.encode(), call.caller.arm.name.encode()))
+        request_id = call.request.headers.get("x-request-id")
         if request_id is not None:
             headers.append((b"x-request-id", request_id.encode("latin-1")))
         if self._readiness.draining:
@@ -141,7 +153,7 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.perf_counter()
-        call = _Call(scope, receive)
+        call = _Call(scope, receive, self._route)
         request = call.request
         departures: set[Callable[[], None]] = scope["state"][DEPARTURES]
         departures.add(call.leave)
@@ -151,20 +163,28 @@ class _Endpoint:
                 self._edge.observe(self._route, code, time.perf_counter() - start)
         finally:
             departures.discard(call.leave)
-        self._edge.complete(request, response, span.trace_id)
+        self._edge.complete(call, response, span.trace_id)
         await response(scope, receive, send)
 
 
 class _Call:
     """A request that is being answered, the task that answers it, and the bytes that it holds."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, route: str) -> None:
         self.scope = scope
+        self.route = route
         self.request = HttpRequest.of(scope)
         self.receive = receive
+        self.caller: Caller | None = None
         self.held_bytes = 0
         self.left = False
         self._worker = asyncio.current_task()
+
+    @property
+    def address(self) -> str:
+        """Where the connection comes from; a proxy's address where one is between."""
+        client: tuple[str, int] | None = self.scope["client"]
+        return client[0] if client else ""
 
     def leave(self) -> None:
         """End the work: the caller has hung up."""

@@ -68,6 +68,19 @@ class RequestMetrics:
         self._latency.observe(route, seconds)
 
 
+class CallerMetrics:
+    """Callers who are turned away at the door."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._refused = _Counts(
+            "gateway_callers_refused", "Requests turned away for who sent them, by reason", ("reason",), registry
+        )
+
+    def refused(self, reason: str) -> None:
+        """Count a request that is not let in."""
+        self._refused.values[(reason,)] += 1
+
+
 class _Counts(Collector):
     """A counter by labels; the library adds `_total` to its name."""
 

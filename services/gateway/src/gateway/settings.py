@@ -1,8 +1,10 @@
 """The gateway's settings."""
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 from service_runtime.settings import GrpcServiceSettings, Seconds
+
+from gateway.callers.experiment import NAME, parse_arms
 
 
 class Settings(GrpcServiceSettings):
@@ -60,3 +62,59 @@ class Settings(GrpcServiceSettings):
 
     access_log: bool = False
     """Log one line for every request, not only for those that failed."""
+
+    issuer: str = ""
+    """Issuer (`iss`) of the tokens that callers must bring; empty: anybody may call."""
+
+    audience: str = Field(default="fairlead", min_length=1)
+    """Audience (`aud`) that tokens must be for."""
+
+    jwks: str = Field(default="", validate_default=True)
+    """The issuer's public keys (JWKS): a URL or a file; needed with an issuer."""
+
+    quota_per_second: float = Field(default=0.0, ge=0)
+    """Requests for work that one caller may make each second over time, in each gateway process; 0: no quota."""
+
+    quota_burst: int = Field(default=20, gt=0)
+    """Requests for work that one caller may make at once."""
+
+    caller_header: str = Field(default="", pattern="^[a-z0-9-]*$")
+    """Header that names callers without a token, where a proxy in front sets it; empty: their address names them."""
+
+    experiment: str = ""
+    """Name of the running experiment, whose arms callers are assigned to; empty: none runs."""
+
+    experiment_arms: str = Field(default="", validate_default=True)
+    """Arms and their weights, as in `control=90,treatment=10`; needed with an experiment."""
+
+    experiment_override: bool = False
+    """Let callers choose a declared arm by the header `x-experiment-arm`."""
+
+    revision: str = Field(default="", pattern="^[A-Za-z0-9._-]{0,63}$")
+    """What answers and records name as their revision; empty: the git commit."""
+
+    @property
+    def answering_revision(self) -> str:
+        """The revision that answers name."""
+        return self.revision or self.git_commit
+
+    @field_validator("jwks")
+    @classmethod
+    def _issuer_has_keys(cls, jwks: str, info: ValidationInfo) -> str:
+        if info.data.get("issuer") and not jwks:
+            raise ValueError("an issuer's tokens can be checked only with its keys: give their URL or file")
+        return jwks
+
+    @field_validator("experiment")
+    @classmethod
+    def _experiment_is_a_name(cls, experiment: str) -> str:
+        if experiment and not NAME.fullmatch(experiment):
+            raise ValueError("use lower case, digits and dashes, at most 40")
+        return experiment
+
+    @field_validator("experiment_arms")
+    @classmethod
+    def _experiment_has_arms(cls, arms: str, info: ValidationInfo) -> str:
+        if info.data.get("experiment"):
+            parse_arms(arms)
+        return arms

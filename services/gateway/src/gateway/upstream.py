@@ -20,8 +20,10 @@ from service_runtime.errors import (
     ServiceError,
     Violation,
 )
-from service_runtime.tracing import client_span
+from service_runtime.tracing import Span, client_span
 
+from gateway.callers.caller import current_caller
+from gateway.callers.door import ARM_HEADER
 from gateway.grpc_unary import RpcError, UnaryChannel
 from gateway.metrics import UpstreamMetrics
 
@@ -46,7 +48,7 @@ class Upstream:
     async def call(self, method: str, message: bytes, *, deadline: Deadline) -> bytes:
         """Call a method; raises a ServiceError whose text is safe to show."""
         with client_span(method) as span:
-            metadata = (("traceparent", span.traceparent()),)
+            metadata = _propagated(span)
             try:
                 answer = await self._channel.call(method, message, seconds=deadline.check(self.name), metadata=metadata)
             except RpcError as error:
@@ -88,6 +90,13 @@ class Upstream:
             return refusal(_safe(error.details), violations=_violations(error))
         log.error("upstream.failed", upstream=self.name, code=error.code.name, details=error.details)
         return ServiceError(INTERNAL_MESSAGE)
+
+
+def _propagated(span: Span) -> tuple[tuple[str, str], ...]:
+    """Return what every hop hears of the request: its trace, and the arm that meshes route by."""
+    caller = current_caller()
+    trace = ("traceparent", span.traceparent())
+    return (trace,) if caller is None or caller.arm is None else (trace, (ARM_HEADER, caller.arm.name))
 
 
 _REFUSALS: dict[StatusCode, type[InvalidInput | NotFound | FailedPrecondition]] = {

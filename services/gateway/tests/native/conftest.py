@@ -18,10 +18,11 @@ from fairlead.events.v1.events_pb2 import FeedbackGiven, PredictionMade
 from fairlead.gateway.v1 import gateway_pb2 as pb
 from fairlead.gateway.v1.gateway_pb2_grpc import PredictionServiceStub
 from fairlead.preprocessing.v1.preprocessing_pb2 import TransformResponse
+from gateway.callers.door import Door
 from gateway.catalog import ServedModel, TensorSpec
 from gateway.grpc_edge import GrpcEdge
 from gateway.http_edge import HttpEdge
-from gateway.metrics import RequestMetrics
+from gateway.metrics import CallerMetrics, RequestMetrics
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.grpc_api import SERVICE, add_prediction_servicer
 from gateway.native.http_api import http_routes
@@ -190,13 +191,20 @@ async def gateway() -> AsyncIterator[Gateway]:
     settings = Settings(grpc_address="127.0.0.1:0", max_body_bytes=1 << 20)
     world = Gateway(FakeCatalog(), FakePreprocessor(), FakeInference(), FakeMonitoring())
     process, gate, latencies = Process(), AdmissionGate(32, 64), LatencyWindow()
-    metrics = RequestMetrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics, door = RequestMetrics(registry), Door(CallerMetrics(registry))
     predictor = Predictor(
-        world.catalog, world.preprocessor, world.inference, world.monitoring, max_batch=MAX_BATCH, latencies=latencies
+        world.catalog,
+        world.preprocessor,
+        world.inference,
+        world.monitoring,
+        max_batch=MAX_BATCH,
+        latencies=latencies,
+        revision=settings.answering_revision,
     )
     desk = FeedbackDesk(world.catalog, world.monitoring)
     routes = http_routes(
-        HttpEdge(settings, gate, process.readiness, metrics),
+        HttpEdge(settings, door, gate, process.readiness, metrics),
         predictor,
         desk,
         world.catalog,
@@ -216,7 +224,7 @@ async def gateway() -> AsyncIterator[Gateway]:
             observe=lambda *_: None,
             max_message_bytes=settings.max_body_bytes,
         )
-        add_prediction_servicer(rpc.server, GrpcEdge(settings, gate, metrics), predictor, desk, world.catalog)
+        add_prediction_servicer(rpc.server, GrpcEdge(settings, door, gate, metrics), predictor, desk, world.catalog)
         await servers.enter_async_context(rpc)
         world.http_url, world.grpc_address = f"http://127.0.0.1:{http.port}", f"127.0.0.1:{rpc.port}"
         yield world

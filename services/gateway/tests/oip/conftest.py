@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import grpc
 import pytest
+from gateway.callers.door import Door
 from gateway.catalog import ServedModel, TensorSpec
 from gateway.grpc_edge import GrpcEdge
-from gateway.metrics import RequestMetrics
+from gateway.metrics import CallerMetrics, RequestMetrics
 from gateway.oip.grpc_api import OIP_SERVICE, add_oip_servicer
 from gateway.oip.inference import Inference
 from gateway.oip.queries import Queries
@@ -129,10 +130,11 @@ async def channel(inference: Inference, models: KnownModels, triton: SteeredTrit
     async def ready() -> bool:
         return True
 
+    registry = CollectorRegistry()
     server = GrpcServer(
         Process(), address="127.0.0.1:0", grace=0, services=[OIP_SERVICE], reflected=False, observe=lambda *_: None
     )
-    edge = GrpcEdge(Settings(), AdmissionGate(64, 0), RequestMetrics(CollectorRegistry()))
+    edge = GrpcEdge(Settings(), Door(CallerMetrics(registry)), AdmissionGate(64, 0), RequestMetrics(registry))
     add_oip_servicer(server.server, edge=edge, inference=inference, queries=Queries(models, triton, ready=ready))
     async with server, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as opened:
         yield opened

@@ -14,6 +14,7 @@ from service_runtime.tracing import current_span
 from tritonclient.grpc.service_pb2 import ModelInferResponse
 from uuid_utils import uuid7
 
+from gateway.callers.caller import current_caller
 from gateway.catalog import ModelCatalog, ServedModel
 from gateway.native.latency import LatencyWindow
 from gateway.native.tensors import Answer, encode_request, floats, read_answer
@@ -51,6 +52,7 @@ class Predictor:
         *,
         max_batch: int,
         latencies: LatencyWindow,
+        revision: str,
     ) -> None:
         self._catalog = catalog
         self._preprocessor = preprocessor
@@ -58,6 +60,7 @@ class Predictor:
         self._recorder = recorder
         self._latencies = latencies
         self._max_batch = max_batch
+        self._revision = revision
 
     async def predict(
         self, model: str, image: bytes, *, deadline: Deadline, caller: CallerKind.ValueType
@@ -131,6 +134,8 @@ class Predictor:
     ) -> list[Prediction]:
         span = current_span()
         trace_id = span.trace_id if span else ""
+        working_for = current_caller()
+        arm = working_for.arm if working_for else None
         now = time.time_ns()
         made_at = Timestamp(seconds=now // 1_000_000_000, nanos=now % 1_000_000_000)
         ref = ModelRef(name=model.name, version=model.version, digest=model.digest)
@@ -149,6 +154,9 @@ class Predictor:
                 timings=timings,
                 trace_id=trace_id,
                 caller_kind=caller,
+                experiment=arm.experiment if arm else "",
+                arm=arm.name if arm else "",
+                revision=self._revision,
             )
             self._recorder.record(made)
             predictions.append(Prediction(made, model, probabilities[index], probabilities, row))

@@ -12,14 +12,19 @@ _PROBLEM = "application/problem+json"
 _REF = "#/components/schemas/{model}"
 _PROBLEMS = {
     "400": "The request is wrong; violations name what",
+    "401": "No token, or one that is not valid here; see WWW-Authenticate",
+    "403": "The token lacks the scope that WWW-Authenticate names",
     "404": "No such model, or one that does not take this",
     "413": "Over a limit, which the detail names",
     "415": "A media type or encoding that is not taken here",
+    "429": "This caller's quota is used up; see Retry-After",
     "500": "A fault on our side",
     "503": "Overloaded, draining or a dependency is away; see Retry-After",
     "504": "The deadline passed; the detail names the stage",
 }
-PROBLEMS = tuple(_PROBLEMS)
+_OF_CALLERS = {"401", "403", "429"}
+PROBLEMS = tuple(status for status in _PROBLEMS if status not in _OF_CALLERS)
+"""What any operation may answer, whoever calls."""
 
 
 def operation(
@@ -34,8 +39,7 @@ def operation(
 ) -> Document:
     """Return an operation that answers 200 with `answers` by media type."""
     responses: Document = {"200": {"description": "Done", "content": answers}}
-    for status in problems:
-        responses[status] = {"description": _PROBLEMS[status], "content": {_PROBLEM: {"schema": named("Problem")}}}
+    responses |= problem_responses(problems)
     described: Document = {
         "operationId": operation_id,
         "summary": summary,
@@ -46,6 +50,12 @@ def operation(
     if body is not None:
         described["requestBody"] = body
     return described
+
+
+def problem_responses(problems: tuple[str, ...]) -> Document:
+    """Return the responses that are problems, by status."""
+    content: Document = {_PROBLEM: {"schema": named("Problem")}}
+    return {status: {"description": _PROBLEMS[status], "content": content} for status in problems}
 
 
 def json_of(model: type[BaseModel]) -> dict[str, Document]:
