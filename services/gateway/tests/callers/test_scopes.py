@@ -48,6 +48,40 @@ async def test_the_table_names_every_operation_and_no_other(open_gateway: Any) -
 
 
 @pytest.mark.requirement("CALLERS-003")
+@pytest.mark.parametrize(
+    ("scope", "rest", "rpc"),
+    [
+        (Scope.PREDICT, "/v1/models/{model}:predict", "/fairlead.gateway.v1.PredictionService/Predict"),
+        (Scope.PREDICT, "/v1/models/{model}:batchPredict", "/fairlead.gateway.v1.PredictionService/BatchPredict"),
+        (Scope.PREDICT, "/v1/models", "/fairlead.gateway.v1.PredictionService/ListModels"),
+        (Scope.PREDICT, "/v1/models/{model}", "/fairlead.gateway.v1.PredictionService/GetModel"),
+        (
+            Scope.FEEDBACK,
+            "/v1/predictions/{prediction_id}:feedback",
+            "/fairlead.gateway.v1.PredictionService/SendFeedback",
+        ),
+        (Scope.PREDICT, "/v2/models/{model}/infer", "/inference.GRPCInferenceService/ModelInfer"),
+        (
+            Scope.PREDICT,
+            "/v2/models/{model}/versions/{version}/infer",
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+        ),
+        (Scope.PREDICT, "/v2/models/{model}", "/inference.GRPCInferenceService/ModelMetadata"),
+        (Scope.PREDICT, "/v2/models/{model}/ready", "/inference.GRPCInferenceService/ModelReady"),
+        (Scope.PREDICT, "/v2/models/{model}/config", "/inference.GRPCInferenceService/ModelConfig"),
+        (Scope.ADMIN, "/v2/models/{model}/stats", "/inference.GRPCInferenceService/ModelStatistics"),
+        (Scope.ADMIN, "/v2/repository/index", "/inference.GRPCInferenceService/RepositoryIndex"),
+        (Scope.ADMIN, "/v2/repository/models/{model}/load", "/inference.GRPCInferenceService/RepositoryModelLoad"),
+        (OPEN, "/v2", "/inference.GRPCInferenceService/ServerMetadata"),
+        (OPEN, "/v2/health/live", "/inference.GRPCInferenceService/ServerLive"),
+        (OPEN, "/v2/health/ready", "/grpc.health.v1.Health/Check"),
+    ],
+)
+def test_an_operation_needs_the_same_over_rest_and_grpc(scope: Scope | None, rest: str, rpc: str) -> None:
+    assert (NEEDED[rest], NEEDED[rpc]) == (scope, scope)
+
+
+@pytest.mark.requirement("CALLERS-003")
 async def test_each_operation_is_refused_without_its_scope_and_let_in_with_it(guarded: Any, authorized: Any) -> None:
     for operation, scope in NEEDED.items():
         others = authorized(*(other for other in Scope if other is not scope))
