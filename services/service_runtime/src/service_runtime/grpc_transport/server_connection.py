@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from service_runtime.grpc_transport.server import LeanServer
 
 _CONNECTION_WINDOW = 16 << 20
-_REMEMBERED_HEADS = 64
-_REMEMBERED_BYTES = 1024
+_REMEMBERED_HEADS = 16
+_REMEMBERED_BYTES = 4096  # room for a bearer token: to decode a head anew costs a call more than to check its token
 # Frames that ask for work and carry none, between two sweeps: pings, resets (CVE-2023-44487), settings, empty data.
 _MAX_CONTROL_FRAMES = 10_000
 # What a message costs in memory beside its bytes: one of no bytes is five on the wire.
