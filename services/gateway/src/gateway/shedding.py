@@ -50,7 +50,7 @@ class Shedder:
             return None
         # Of a header that is there twice the first one counts.
         named = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
-        refusal = full or self._door.refusal(named, address)
+        refusal = full or self._door.refusal(route, named, address)
         if refusal is None:
             return None
         self._observe(route, refusal.code, 0.0)

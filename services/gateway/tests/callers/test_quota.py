@@ -153,3 +153,15 @@ async def test_a_subject_is_nobody_else_whatever_header_it_sends(
     async with open_gateway(**settings) as gateway:
         assert (await predict(gateway, {**headers, "x-caller": "1"})).code == "OK"
         assert (await predict(gateway, {**headers, "x-caller": "2"})).code == "RESOURCE_EXHAUSTED"
+
+
+@pytest.mark.requirement("CALLERS-007")
+async def test_who_may_not_do_it_at_all_hears_that_and_not_of_a_quota(
+    open_gateway: Any, with_tokens: Any, authorized: Any, predict: Any
+) -> None:
+    other = authorized("feedback")
+    async with open_gateway(**with_tokens, quota_per_second=0.01, quota_burst=1) as gateway:
+        assert (await predict(gateway, other)).code == "PERMISSION_DENIED"
+        assert (await predict(gateway, authorized("predict"))).code == "OK"
+        assert (await predict(gateway, authorized("predict"))).code == "RESOURCE_EXHAUSTED"
+        assert (await predict(gateway, other)).code == "PERMISSION_DENIED"

@@ -74,15 +74,15 @@ class Door:
         """Whether `refusal` has to be asked: some caller may be over its quota."""
         return self._quota is not None and self._quota.any_empty
 
-    def refusal(self, headers: Mapping[str, str], address: str) -> QuotaExceeded | None:
+    def refusal(self, operation: str, headers: Mapping[str, str], address: str) -> QuotaExceeded | None:
         """Return what `charge` would raise for a caller who is over its quota; None for all others, known or not."""
         if self._quota is None:
             return None
         identity = None
         if self._tokens is not None:
             identity = self._tokens.known(_token(headers))
-            if identity is None:
-                return None
+            if identity is None or needed_scope(operation) not in identity.scopes:
+                return None  # `enter` has another answer, or has to look more closely
         refusal = self._quota.refusal(self._key(identity, headers, address))
         if refusal is not None:
             self._metrics.refused("quota")
