@@ -1,0 +1,1 @@
+"""Judgements that stay valid however often one looks."""
