@@ -18,6 +18,7 @@ pytestmark = pytest.mark.browser
 
 PREDICTIONS = 400
 DIGESTS = ("sha256:" + "1f" * 32, "sha256:" + "2e" * 32)
+REVISIONS = ("0a" * 20, "9b" * 20)
 
 
 @pytest.fixture
@@ -46,6 +47,9 @@ def prediction(number: int) -> PredictionMade:
         probabilities=[0.9 if label == number % 10 else 0.1 / 9 for label in range(10)],
         features=shade,
         timings=StageTimings(preprocessing_ms=1, inference_ms=2 + number % 3, total_ms=4 + number % 5),
+        revision=REVISIONS[number < PREDICTIONS // 4],
+        experiment="colours",
+        arm="red" if number % 8 < 4 else "blue",
     )
     made.made_at.FromMicroseconds(int((time.time() - number * 8) * 1e6))
     return made
@@ -63,6 +67,9 @@ def test_the_page_draws_every_figure_and_asks_nobody_else(
         expect(page.locator(f"#{chart} svg[role=img]").first).to_have_attribute("aria-label", re.compile(r"\w+: "))
     expect(page.locator("#mix dt")).to_have_count(10)
     expect(page.locator("#confusion tbody tr")).to_have_count(len(page.locator("#classes tbody tr").all()))
+    side_by_side = page.locator("#splits tbody th[scope=row]")
+    expect(side_by_side).to_have_text(["2e" * 6, "1f" * 6, "0a" * 6, "9b" * 6, "colours: blue", "colours: red"])
+    expect(page.get_by_role("row", name="colours: blue")).to_contain_text("80.0 %")
     expect(page.locator("#mistakes li")).to_have_count(12)
     page.get_by_role("button", name="Show older ones").click()
     expect(page.locator("#mistakes li")).to_have_count(20)
@@ -87,6 +94,11 @@ def test_the_page_works_by_keyboard_alone(judged: Stack, visitor: Any) -> None:
     page.keyboard.press("ArrowDown")
     expect(page).to_have_url(re.compile("digest=sha256"))
 
+    page.get_by_label("Arm").focus()
+    page.keyboard.press("End")
+    expect(page).to_have_url(re.compile("arm=colours%2F"))
+    expect(page.locator("#splits tbody th[scope=row]").last).to_contain_text("colours: ")
+
     chart = page.locator("#traffic svg").first
     chart.focus()
     page.keyboard.press("End")
@@ -99,7 +111,29 @@ def test_the_page_fits_a_telephone(judged: Stack, visitor: Any, screenshot: Any)
     page = visitor.open(judged.monitoring_url, viewport={"width": 360, "height": 740}, has_touch=True)
     expect(page.locator("#mistakes li")).to_have_count(12)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert (
+        page.evaluate("document.querySelector('#splits').scrollWidth - document.querySelector('#splits').clientWidth")
+        == 0
+    )
     screenshot(page, "monitoring-page-telephone")
+
+
+@pytest.mark.requirement("MONITORING-032")
+def test_many_revisions_are_shown_to_a_dozen_and_counted(start_stack: StartStack, visitor: Any) -> None:
+    stack = start_stack(only=["monitoring"])
+    made = [prediction(number) for number in range(15)]
+    for number, each in enumerate(made):
+        each.revision = f"revision-{number}"
+    with grpc.insecure_channel(f"127.0.0.1:{stack.ports['monitoring']['grpc']}") as channel:
+        list(
+            MonitoringServiceStub(channel).RecordPredictions(
+                iter([pb.RecordPredictionsRequest(sequence=1, predictions=made)])
+            )
+        )
+    page = visitor.open(stack.monitoring_url)
+    expect(page.get_by_role("row", name="and 3 more")).to_be_visible()
+    expect(page.locator("#splits").get_by_role("rowheader", name="revision-")).to_have_count(12)
+    assert visitor.problems == []
 
 
 @pytest.mark.requirement("MONITORING-018")

@@ -15,6 +15,7 @@ from monitoring.database import open_for_reading, open_for_writing, used_bytes
 from monitoring.ledger import Ledger
 from monitoring.overview import WINDOWS, Choice, overview, predictions
 from monitoring.rows import MICROSECONDS, id_from_bytes
+from monitoring.sources import sources
 from monitoring.trimming import trim_history
 
 DAY = 86_400 * MICROSECONDS
@@ -75,7 +76,7 @@ def measure(database: Path, now: int) -> None:
         report(f"overview {name}", partial(overview, connection, Choice(window, now)))
     choice = Choice(WINDOWS["30d"], now)
     report("mistakes", lambda: predictions(connection, choice, mistakes_only=True, size=50, start=None))
-    refs = queries.models(connection)
+    refs = sources(connection)
     report("quality of all", lambda: queries.qualities(connection, queries.Scope(0, now, tuple(refs)), refs))
 
 

@@ -60,6 +60,49 @@ async def test_a_digest_and_a_window_narrow_the_overview(judged: Any) -> None:
     assert overview["accuracy"]["trials"] == 2
 
 
+@pytest.mark.requirement("MONITORING-032")
+async def test_figures_are_split_by_digest_revision_and_arm(monitoring: Any, made: Any, feedback: Any) -> None:
+    """The arms of two experiments bear the same names and are kept apart."""
+    sides: list[tuple[dict[str, str], list[str | None]]] = [
+        ({"digest": OLD, "revision": "r1", "experiment": "colours", "arm": "control"}, ["7", "7", "1"]),
+        ({"digest": NEW, "revision": "r2", "experiment": "colours", "arm": "treatment"}, ["7"]),
+        ({"digest": NEW, "revision": "r2", "experiment": "shapes", "arm": "control"}, ["1"]),
+        ({"digest": NEW, "revision": "r2"}, [None]),
+    ]
+    for fields, labels in sides:
+        for label in labels:
+            prediction = made(**fields)
+            await monitoring.record(prediction)
+            if label:
+                await monitoring.give(feedback(prediction.prediction_id, label))
+    _, _, overview = monitoring.page(asked("/api/overview", monitoring))
+    found = {
+        part: [
+            (each["value"], each["predictions"], each["accuracy"]["successes"], each["accuracy"]["trials"])
+            for each in split
+        ]
+        for part, split in overview["splits"].items()
+    }
+    assert found == {
+        "digest": [(NEW, 3, 1, 2), (OLD, 3, 2, 3)],
+        "revision": [("r2", 3, 1, 2), ("r1", 3, 2, 3)],
+        "arm": [
+            ("", 1, 0, 0),
+            ("colours/control", 3, 2, 3),
+            ("colours/treatment", 1, 1, 1),
+            ("shapes/control", 1, 0, 1),
+        ],
+    }
+    (_, control, _, _) = overview["splits"]["arm"]
+    assert (control["accuracy"]["lower"], control["accuracy"]["upper"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
+
+    _, _, narrowed = monitoring.page(asked("/api/overview", monitoring, revision="r2", arm="shapes/control"))
+    assert (narrowed["accuracy"]["successes"], narrowed["accuracy"]["trials"]) == (0, 1)
+    assert sum(count for _, count in narrowed["traffic"]) == 1
+    _, _, mistakes = monitoring.page(asked("/api/predictions", monitoring, mistakes="true", arm="colours/control"))
+    assert [each["revision"] for each in mistakes["predictions"]] == ["r1"]
+
+
 @pytest.mark.requirement("MONITORING-018")
 async def test_mistakes_come_with_what_the_model_saw_page_by_page(judged: Any, made: Any) -> None:
     _, _, first = judged.page(asked("/api/predictions", judged, mistakes="true", page_size=1))
@@ -88,6 +131,7 @@ async def test_an_empty_database_is_no_error(start_monitoring: Any) -> None:
         ("/api/overview?window=2h", 400, "window"),
         ("/api/overview?model=nobody", 404, None),
         ("/api/overview?digest=sha256:00", 404, None),
+        ("/api/overview?arm=nowhere/blue", 404, None),
         ("/api/predictions?page_size=0", 400, "page_size"),
         ("/api/predictions?page_size=%C2%B2", 400, "page_size"),
         ("/api/predictions?page_size=0000000019999999", 400, "page_size"),

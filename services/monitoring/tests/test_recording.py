@@ -11,7 +11,7 @@ pytestmark = pytest.mark.component
 
 @pytest.mark.requirement("MONITORING-001")
 async def test_a_prediction_comes_back_as_it_was_sent(monitoring: Any, made: Any) -> None:
-    sent = made()
+    sent = made(revision="1f2e3d", experiment="colours", arm="blue")
     await monitoring.record(sent)
     (listed,) = await monitoring.listed()
     assert listed.prediction == sent
@@ -50,6 +50,7 @@ async def test_a_prediction_sent_twice_is_stored_and_counted_once(monitoring: An
         ("label", {"label": "x" * 257}),
         ("model.name", {"model": None}),
         ("trace_id", {"trace_id": "xyz"}),
+        ("revision", {"arm": "x" * 257}),
         ("probabilities", {"probabilities": [0.5, 1.5]}),
         ("probabilities", {"probabilities": [0.5, float("nan")]}),
         ("features", {"features": [0.0] * 4097}),

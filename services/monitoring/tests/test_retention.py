@@ -8,6 +8,7 @@ import pytest
 pytestmark = pytest.mark.component
 
 DAY = 86_400
+OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 
 
 @pytest.mark.requirement("MONITORING-016")
@@ -51,6 +52,39 @@ async def test_the_file_shrinks_below_its_limit(start_monitoring: Any, made: Any
     assert 2000 < quality.predictions < 6000
     assert monitoring.process.stop() == 0
     assert monitoring.database.stat().st_size <= 2.5 * mib, "freed pages were given back to the file system"
+
+
+@pytest.mark.requirement("MONITORING-033")
+async def test_a_judgement_keeps_its_beginning_when_the_predictions_are_gone_but_not_for_ever(
+    start_monitoring: Any, made: Any, feedback: Any, until: Any
+) -> None:
+    monitoring = start_monitoring(commit_interval=0, retention_interval=0.05, max_rows=100, keep_days=1)
+    for digest, ago in ((NEW, 7200), (OLD, 7100), (OLD, 1.5 * DAY)):
+        prediction = made(digest=digest, ago=ago)
+        await monitoring.give(feedback(prediction.prediction_id, "7"))
+        await monitoring.record(prediction)
+    await monitoring.record(*[made() for _ in range(300)])
+    await until(lambda: monitoring.metric("monitoring_database_predictions") == 100)
+    assert await monitoring.listed(to=made(ago=3600).made_at) == []
+    path = f"/v1/judgements/accuracy?stable={OLD}&canary={NEW}&since={made(ago=2 * DAY).made_at.ToJsonString()}"
+
+    def trials() -> tuple[int, int]:
+        _, _, judged = monitoring.page(path)
+        return judged["stable"]["trials"], judged["canary"]["trials"]
+
+    await until(lambda: trials() == (1, 1))
+
+
+@pytest.mark.requirement("MONITORING-033")
+async def test_labels_for_judgements_are_bounded_as_predictions_are(
+    start_monitoring: Any, made: Any, feedback: Any, until: Any
+) -> None:
+    monitoring = start_monitoring(commit_interval=0, retention_interval=0.05, max_rows=3)
+    for prediction in [made(digest=NEW) for _ in range(8)]:
+        await monitoring.give(feedback(prediction.prediction_id, "7"))
+        await monitoring.record(prediction)
+    path = f"/v1/judgements/accuracy?stable={OLD}&canary={NEW}"
+    await until(lambda: monitoring.page(path)[2]["canary"]["trials"] == 3)
 
 
 @pytest.mark.requirement("MONITORING-017")

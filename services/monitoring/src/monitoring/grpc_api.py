@@ -26,6 +26,7 @@ from monitoring import grpc_reports, queries
 from monitoring.paging import cursor_of
 from monitoring.reader import Reader
 from monitoring.recording import Recorder
+from monitoring.sources import sources
 
 _DRAINING = "This server is draining. Connect again and send what was not acknowledged."
 
@@ -97,7 +98,7 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
         window = grpc_reports.window_of(request)
 
         def query(connection: sqlite3.Connection) -> list[queries.DigestQuality]:
-            refs = queries.models(connection, name=name, digest=request.model_digest)
+            refs = sources(connection, name=name, digest=request.model_digest)
             return queries.qualities(connection, queries.Scope(*window, tuple(refs)), refs)
 
         deadline = call_deadline(context, default=self._timeout, cap=self._timeout)
@@ -111,7 +112,7 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
         start = cursor_of(request.page_token)
 
         def query(connection: sqlite3.Connection) -> queries.Page:
-            refs = queries.models(connection, name=request.model_name, digest=request.model_digest)
+            refs = sources(connection, name=request.model_name, digest=request.model_digest)
             scope = queries.Scope(*window, tuple(refs))
             return queries.newest(connection, scope, size=size, start=start, mistakes_only=request.mistakes_only)
 

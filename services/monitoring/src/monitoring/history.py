@@ -13,21 +13,21 @@ Histogram = dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class ModelTraffic:
-    """How much one model was asked, and when first and last, in the window."""
+class SourceTraffic:
+    """How much one source was asked, and when first and last, in the window."""
 
     predictions: int
     first_at: int
     last_at: int
 
 
-def traffic_by_model(connection: sqlite3.Connection, scope: Scope) -> dict[int, ModelTraffic]:
-    """Return the traffic of each model in the window, to the minute."""
+def traffic_by_source(connection: sqlite3.Connection, scope: Scope) -> dict[int, SourceTraffic]:
+    """Return the traffic of each source in the window, to the minute."""
     rows = connection.execute(
         f"""SELECT model_id, sum(predictions), min(minute), max(minute) FROM traffic
             WHERE {scope.where("minute", unit=MINUTE)} GROUP BY model_id"""  # noqa: S608 - integers
     )
-    return {row[0]: ModelTraffic(row[1], row[2] * MINUTE, row[3] * MINUTE) for row in rows}
+    return {row[0]: SourceTraffic(row[1], row[2] * MINUTE, row[3] * MINUTE) for row in rows}
 
 
 def traffic_over_time(connection: sqlite3.Connection, scope: Scope, *, step: int) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fairlead.events.v1.events_pb2 import FeedbackGiven, PredictionMade
 
+from monitoring.outcomes import store_outcome
 from monitoring.rows import (
     MICROSECONDS,
     MINUTE,
@@ -18,6 +19,7 @@ from monitoring.rows import (
     to_microseconds,
     to_row,
 )
+from monitoring.sources import Key, key_of, source_id
 
 _INSERT = (
     f"INSERT INTO predictions ({PREDICTION_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING"  # noqa: S608
@@ -37,6 +39,10 @@ _JUDGE = """
     UPDATE predictions SET actual = (SELECT label FROM feedback WHERE prediction_id = predictions.id)
     WHERE id = ?"""
 
+# An upsert that changes nothing returns the row that is there.
+_KEEP_SPEC = """
+    INSERT INTO feature_specs (name, digest) VALUES (?,?) ON CONFLICT DO UPDATE SET name = excluded.name RETURNING id"""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -47,18 +53,18 @@ class Stored:
 
 
 class Ledger:
-    """Writes records through one connection, whose ids of models and feature specs it remembers."""
+    """Writes records through one connection, whose ids of sources and feature specs it remembers."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._models: dict[tuple[str, str, str], int] = {}
+        self._sources: dict[Key, int] = {}
         self._model_names: dict[int, str] = {}
         self._specs: dict[tuple[str, str], int] = {}
         (self.rows,) = connection.execute("SELECT count(*) FROM predictions").fetchone()
 
     def store(self, predictions: Sequence[PredictionMade]) -> Stored:
         """Store a batch; a prediction that is there already is left as it is and counted nowhere."""
-        rows = [to_row(each, self._model_id(each), self._spec_id(each)) for each in predictions]
+        rows = [to_row(each, self._source_id(each), self._spec_id(each)) for each in predictions]
         added = self._insert(rows)
         self.rows += len(added)
         traffic = Counter((row[1] // MINUTE, row[2], row[3]) for row in added)
@@ -83,7 +89,7 @@ class Ledger:
         row = (identifier, feedback.label, feedback.source, given_at, int(time.time() * MICROSECONDS), not known)
         self.connection.execute(_KEEP_LATEST_FEEDBACK, row)
         if known:
-            self.connection.execute(_JUDGE, (identifier,))
+            self._judge(identifier)
         return known
 
     def _insert(self, rows: list[PredictionRow]) -> list[PredictionRow]:
@@ -103,31 +109,25 @@ class Ledger:
             identifier = (row[0],)
             joined = self.connection.execute("UPDATE feedback SET waiting = 0 WHERE prediction_id = ?", identifier)
             if joined.rowcount:
-                self.connection.execute(_JUDGE, identifier)
+                self._judge(row[0])
 
-    def _model_id(self, prediction: PredictionMade) -> int:
-        model = prediction.model
-        key = (model.name, model.version, model.digest)
-        known = self._models.get(key)
+    def _judge(self, identifier: bytes) -> None:
+        self.connection.execute(_JUDGE, (identifier,))
+        store_outcome(self.connection, identifier)
+
+    def _source_id(self, prediction: PredictionMade) -> int:
+        key = key_of(prediction)
+        known = self._sources.get(key)
         if known is None:
-            known = self._models[key] = self._intern("models", ("name", "version", "digest"), key)
-            self._model_names[known] = model.name
+            known = source_id(self.connection, key, began_at=to_microseconds(prediction.made_at))
+            self._sources[key] = known
+            self._model_names[known] = prediction.model.name
         return known
 
     def _spec_id(self, prediction: PredictionMade) -> int:
         key = (prediction.feature_spec, prediction.feature_spec_digest)
         known = self._specs.get(key)
         if known is None:
-            known = self._specs[key] = self._intern("feature_specs", ("name", "digest"), key)
+            row = self.connection.execute(_KEEP_SPEC, key).fetchone()
+            known = self._specs[key] = int(row[0])
         return known
-
-    def _intern(self, table: str, columns: tuple[str, ...], values: tuple[str, ...]) -> int:
-        """Return the id of a row of a small table, which is made when missing."""
-        marks = ", ".join("?" * len(values))
-        self.connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING",  # noqa: S608 - our names
-            values,
-        )
-        query = f"SELECT id FROM {table} WHERE ({', '.join(columns)}) = ({marks})"  # noqa: S608 - our names
-        (identifier,) = self.connection.execute(query, values).fetchone()
-        return int(identifier)

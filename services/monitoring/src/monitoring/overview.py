@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairlead.events.v1.events_pb2 import CallerKind, FeedbackGiven, ModelRef, PredictionMade
+from fairlead.events.v1.events_pb2 import CallerKind, FeedbackGiven, PredictionMade
 from service_runtime.errors import InvalidInput, NotFound, Violation
 
 from monitoring import history, queries
@@ -12,6 +12,8 @@ from monitoring.paging import Cursor
 from monitoring.quality import Proportion, Quality, label_key, quality_of
 from monitoring.queries import Scope
 from monitoring.rows import MINUTE, to_microseconds
+from monitoring.sources import PARTS, Source, sources
+from monitoring.splits import Split, splits
 
 Json = dict[str, object]
 
@@ -39,17 +41,32 @@ WINDOWS = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the page asks about: a window until `now`, a model (empty: the one asked last) and a digest (empty: all)."""
+    """What the page asks about: a window until `now`, a model (empty: the one asked last) and parts of it (empty: all).
+
+    `arm` is an experiment and an arm of it, as in "colours/blue".
+    """
 
     window: Window
     now: int
     model: str = ""
     digest: str = ""
+    revision: str = ""
+    arm: str = ""
 
     @property
     def since(self) -> int:
         """The start of the first step."""
         return (self.now - self.window.width) // self.window.step * self.window.step
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The parts that were chosen."""
+        chosen = {"digest": self.digest, "revision": self.revision, "arm": self.arm}
+        return {name: value for name, value in chosen.items() if value}
+
+    def takes_in(self, source: Source) -> bool:
+        """Whether a source of the chosen model belongs to the chosen parts."""
+        return all(PARTS[name](source) == value for name, value in self.parts.items())
 
 
 def window_named(name: str) -> Window:
@@ -64,11 +81,12 @@ def window_named(name: str) -> Window:
 
 def overview(connection: sqlite3.Connection, choice: Choice) -> Json:
     """Return totals, series and quality for a choice, and the models to choose from."""
-    traffic = history.traffic_by_model(connection, Scope(choice.since, choice.now))
-    refs = queries.models(connection)
+    traffic = history.traffic_by_source(connection, Scope(choice.since, choice.now))
+    refs = sources(connection)
     model, scope = _scope_of(choice, refs, traffic)
-    tallies = queries.tallies_by_model(connection, scope)
+    tallies = queries.tallies_by_source(connection, scope)
     quality = quality_of(tally for found in tallies.values() for tally in found)
+    chosen = {number: refs[number] for number in scope.model_ids or ()}
     step = choice.window.step
     return {
         "window": {"since": _ms(choice.since), "until": _ms(choice.now), "step": _ms(step)},
@@ -77,8 +95,9 @@ def overview(connection: sqlite3.Connection, choice: Choice) -> Json:
         "traffic": [[_ms(at), count] for at, count in history.traffic_over_time(connection, scope, step=step)],
         **_latency(connection, scope, step),
         "class_mix": _class_mix(connection, scope),
+        "splits": {name: [_split(each) for each in found] for name, found in splits(chosen, traffic, tallies).items()},
         "accuracy_over_time": [
-            {"at": _ms(at), **_proportion(each)}
+            {"at": _ms(at), **proportion_json(each)}
             for at, each in queries.accuracy_over_time(connection, scope, step=step)
         ],
         **_quality(quality),
@@ -89,29 +108,32 @@ def predictions(
     connection: sqlite3.Connection, choice: Choice, *, mistakes_only: bool, size: int, start: Cursor | None
 ) -> tuple[list[Json], Cursor | None]:
     """Return one page of predictions, newest first, and where the next one starts."""
-    since, refs = choice.now - choice.window.width, queries.models(connection)
-    traffic = {} if choice.model else history.traffic_by_model(connection, Scope(since, choice.now))
+    since, refs = choice.now - choice.window.width, sources(connection)
+    traffic = {} if choice.model else history.traffic_by_source(connection, Scope(since, choice.now))
     _, scope = _scope_of(choice, refs, traffic)
     page = queries.newest(connection, scope, size=size, start=start, mistakes_only=mistakes_only)
     return [_prediction(prediction, feedback) for prediction, feedback in page.items], page.next_from
 
 
-def _scope_of(choice: Choice, refs: dict[int, ModelRef], traffic: dict[int, history.ModelTraffic]) -> tuple[str, Scope]:
+def _scope_of(choice: Choice, refs: dict[int, Source], traffic: dict[int, history.SourceTraffic]) -> tuple[str, Scope]:
     """Return the chosen model and the scope of its digests; quality over different models means nothing."""
     newest = max(traffic, key=lambda number: (traffic[number].last_at, number), default=max(refs, default=0))
     model = choice.model or (refs[newest].name if newest in refs else "")
-    ids = tuple(number for number, ref in refs.items() if ref.name == model and choice.digest in ("", ref.digest))
-    if not ids and (choice.model or choice.digest):
-        raise NotFound(f"No prediction of model '{model}' with digest '{choice.digest}' was ever recorded.")
+    ids = tuple(number for number, ref in refs.items() if ref.name == model and choice.takes_in(ref))
+    if not ids and (choice.model or choice.parts):
+        wanted = "".join(f" with {name} '{value}'" for name, value in choice.parts.items())
+        raise NotFound(f"No prediction of model '{model}'{wanted} was ever recorded.")
     return model, Scope(choice.since, choice.now, ids)
 
 
-def _models(refs: dict[int, ModelRef], traffic: dict[int, history.ModelTraffic]) -> list[Json]:
+def _models(refs: dict[int, Source], traffic: dict[int, history.SourceTraffic]) -> list[Json]:
     return [
         {
             "name": ref.name,
             "version": ref.version,
             "digest": ref.digest,
+            "revision": PARTS["revision"](ref),
+            "arm": PARTS["arm"](ref),
             "predictions": traffic[number].predictions if number in traffic else 0,
             "last_at": _ms(traffic[number].last_at) if number in traffic else None,
         }
@@ -143,9 +165,9 @@ def _class_mix(connection: sqlite3.Connection, scope: Scope) -> list[Json]:
 
 def _quality(quality: Quality) -> Json:
     return {
-        "accuracy": _proportion(quality.accuracy),
+        "accuracy": proportion_json(quality.accuracy),
         "classes": [
-            {"label": each.label, "precision": _proportion(each.precision), "recall": _proportion(each.recall)}
+            {"label": each.label, "precision": proportion_json(each.precision), "recall": proportion_json(each.recall)}
             for each in quality.classes
         ],
         "confusion": [
@@ -166,7 +188,12 @@ def _quality(quality: Quality) -> Json:
     }
 
 
-def _proportion(proportion: Proportion) -> Json:
+def _split(split: Split) -> Json:
+    return {"value": split.value, "predictions": split.predictions, "accuracy": proportion_json(split.accuracy)}
+
+
+def proportion_json(proportion: Proportion) -> Json:
+    """Return a share with its interval."""
     lower, upper = proportion.interval or (None, None)
     return {
         "successes": proportion.successes,
@@ -186,6 +213,7 @@ def _prediction(prediction: PredictionMade, feedback: FeedbackGiven | None) -> J
             "version": prediction.model.version,
             "digest": prediction.model.digest,
         },
+        "revision": prediction.revision,
         "label": prediction.label,
         "confidence": max(prediction.probabilities, default=None),
         "features": _rounded(prediction.features),

@@ -1,4 +1,4 @@
-"""The page and the JSON that it draws, over HTTP. It only reads."""
+"""The page, the JSON that it draws, and judgements, over HTTP. It only reads."""
 
 import hashlib
 import time
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monitoring.judgement_api import judgement_routes
 from monitoring.overview import Choice, overview, predictions, window_named
 from monitoring.paging import cursor_of, token_of
 from monitoring.reader import Reader
@@ -75,6 +76,7 @@ def create_page_app(reader: Reader, *, timeout: float, storage: Status) -> ASGIA
         *(Route(f"/assets/{name}", get_asset) for name in assets if name != "index.html"),
         Route("/api/overview", get_overview),
         Route("/api/predictions", get_predictions),
+        *judgement_routes(reader, timeout=timeout),
     ]
     return _SecurityHeaders(RoutedApp(routes, hint="The page is at /."))
 
@@ -125,6 +127,8 @@ def _choice_of(request: Request) -> Choice:
         now=int(time.time() * MICROSECONDS) + 1,
         model=asked.get("model", ""),
         digest=asked.get("digest", ""),
+        revision=asked.get("revision", ""),
+        arm=asked.get("arm", ""),
     )
 
 

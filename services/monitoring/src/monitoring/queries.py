@@ -10,11 +10,12 @@ from fairlead.events.v1.events_pb2 import FeedbackGiven, ModelRef, PredictionMad
 from monitoring.paging import Cursor
 from monitoring.quality import CALIBRATION_BINS, Proportion, Quality, Tally, quality_of
 from monitoring.rows import PREDICTION_COLUMNS, feedback_from_row, from_row
+from monitoring.sources import Source, sources
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which predictions are meant: a half-open window in microseconds, and models (None: all)."""
+    """Which predictions are meant: a half-open window in microseconds, and ids of sources (None: all)."""
 
     since: int
     until: int
@@ -25,7 +26,7 @@ class Scope:
         condition = f"{time_column} >= {self.since // unit} AND {time_column} < {-(-self.until // unit)}"
         if self.model_ids is None:
             return condition
-        # With an empty list SQLite drops the index that INDEXED BY insists on, and fails; no model has this id.
+        # With an empty list SQLite drops the index that INDEXED BY insists on, and fails; no source has this id.
         return f"{condition} AND model_id IN ({','.join(map(str, self.model_ids or (-1,)))})"
 
 
@@ -38,41 +39,31 @@ class DigestQuality:
     quality: Quality
 
 
-def models(connection: sqlite3.Connection, *, name: str = "", digest: str = "") -> dict[int, ModelRef]:
-    """Return the models by id, all or those of a name and a digest."""
-    rows = connection.execute(
-        "SELECT id, name, version, digest FROM models WHERE ?1 IN ('', name) AND ?2 IN ('', digest)", (name, digest)
-    )
-    return {row[0]: ModelRef(name=row[1], version=row[2], digest=row[3]) for row in rows}
-
-
-def qualities(connection: sqlite3.Connection, scope: Scope, refs: dict[int, ModelRef]) -> list[DigestQuality]:
+def qualities(connection: sqlite3.Connection, scope: Scope, refs: dict[int, Source]) -> list[DigestQuality]:
     """Return the quality per digest with any prediction in the window."""
     counts: dict[int, int] = dict(
         connection.execute(
             f"SELECT model_id, count(*) FROM predictions WHERE {scope.where()} GROUP BY model_id"  # noqa: S608 - integers
         ).fetchall()
     )
-    return _by_digest(refs, counts, tallies_by_model(connection, scope))
+    return _by_digest(refs, counts, tallies_by_source(connection, scope))
 
 
 def labelled_qualities(connection: sqlite3.Connection, scope: Scope) -> list[DigestQuality]:
     """Return the quality per digest with any feedback in the window; only labelled predictions are looked at."""
-    tallies = tallies_by_model(connection, scope)
+    tallies = tallies_by_source(connection, scope)
     counts = {number: sum(tally.count for tally in found) for number, found in tallies.items()}
-    return _by_digest(models(connection), counts, tallies)
+    return _by_digest(sources(connection), counts, tallies)
 
 
-def _by_digest(
-    refs: dict[int, ModelRef], counts: dict[int, int], tallies: dict[int, list[Tally]]
-) -> list[DigestQuality]:
+def _by_digest(refs: dict[int, Source], counts: dict[int, int], tallies: dict[int, list[Tally]]) -> list[DigestQuality]:
     """Return one entry per digest, newest digest first, under its newest version."""
     groups: dict[tuple[str, str], list[int]] = {}
     for number in sorted(counts.keys() & refs.keys(), reverse=True):
         groups.setdefault((refs[number].name, refs[number].digest), []).append(number)
     return [
         DigestQuality(
-            refs[numbers[0]],
+            refs[numbers[0]].model,
             predictions=sum(counts[number] for number in numbers),
             quality=quality_of(tally for number in numbers for tally in tallies.get(number, ())),
         )
@@ -80,7 +71,7 @@ def _by_digest(
     ]
 
 
-def tallies_by_model(connection: sqlite3.Connection, scope: Scope) -> dict[int, list[Tally]]:
+def tallies_by_source(connection: sqlite3.Connection, scope: Scope) -> dict[int, list[Tally]]:
     """Return the labelled predictions of the window, counted."""
     rows = connection.execute(
         f"""SELECT model_id, label, actual,
@@ -140,7 +131,7 @@ def newest(
 def _load(
     connection: sqlite3.Connection, identifiers: Iterable[bytes]
 ) -> Iterable[tuple[Cursor, tuple[PredictionMade, FeedbackGiven | None]]]:
-    refs = models(connection)
+    refs = sources(connection)
     specs = {row[0]: (row[1], row[2]) for row in connection.execute("SELECT id, name, digest FROM feature_specs")}
     for identifier in identifiers:
         row = connection.execute(f"SELECT {PREDICTION_COLUMNS} FROM predictions WHERE id = ?", (identifier,)).fetchone()  # noqa: S608

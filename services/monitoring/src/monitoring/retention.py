@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 from service_runtime.errors import DependencyUnavailable
@@ -13,7 +12,7 @@ from monitoring.ledger import Ledger
 from monitoring.metrics import Metrics
 from monitoring.rows import MICROSECONDS
 from monitoring.settings import Settings
-from monitoring.trimming import trim_history, trim_old, trim_orphans, trim_over, vacuum
+from monitoring.trimming import trim_history, trim_old, trim_orphans, trim_outcomes, trim_over, vacuum
 from monitoring.writer import Writer
 
 log = structlog.get_logger()
@@ -48,8 +47,10 @@ class Retention:
         """Bring the database within its limits."""
         settings, now = self._settings, int(time.time() * MICROSECONDS)
         oldest, oldest_orphan = (now - int(days * _DAY) for days in (settings.keep_days, settings.keep_orphans_days))
-        limits = partial(trim_over, max_rows=settings.max_rows, max_bytes=settings.max_bytes, chunk=_CHUNK)
-        removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK)) + await self._all(limits)
+        limits = {"max_rows": settings.max_rows, "max_bytes": settings.max_bytes, "chunk": _CHUNK}
+        removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK))
+        removed += await self._all(lambda ledger: trim_over(ledger, **limits))
+        await self._all(lambda ledger: trim_outcomes(ledger, before=oldest, **limits))
         orphans = await self._all(lambda ledger: trim_orphans(ledger, oldest_orphan, _CHUNK))
         merged = await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
         await self._all(lambda ledger: vacuum(ledger, _VACUUM_PAGES))

@@ -4,8 +4,10 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 
-from fairlead.events.v1.events_pb2 import FeedbackGiven, ModelRef, PredictionMade, StageTimings
+from fairlead.events.v1.events_pb2 import FeedbackGiven, PredictionMade, StageTimings
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from monitoring.sources import Source
 
 MICROSECONDS = 1_000_000
 MINUTE = 60 * MICROSECONDS
@@ -42,13 +44,13 @@ def to_row(prediction: PredictionMade, model_id: int, spec_id: int) -> Predictio
     )
 
 
-def from_row(row: PredictionRow, model: ModelRef, spec: tuple[str, str]) -> PredictionMade:
+def from_row(row: PredictionRow, source: Source, spec: tuple[str, str]) -> PredictionMade:
     """Return the prediction that `to_row` stored."""
     trace_id = row[7]
     return PredictionMade(
         prediction_id=id_from_bytes(row[0]),
         made_at=from_microseconds(row[1]),
-        model=model,
+        model=source.model,
         feature_spec=spec[0],
         feature_spec_digest=spec[1],
         label=row[3],
@@ -57,6 +59,9 @@ def from_row(row: PredictionRow, model: ModelRef, spec: tuple[str, str]) -> Pred
         timings=StageTimings(preprocessing_ms=row[8] / 1000, inference_ms=row[9] / 1000, total_ms=row[10] / 1000),
         trace_id=trace_id.hex() if trace_id else "",
         caller_kind=row[6],  # type: ignore[arg-type]
+        experiment=source.experiment,
+        arm=source.arm,
+        revision=source.revision,
     )
 
 

@@ -40,7 +40,34 @@ _FIRST = (
     "CREATE TABLE probe (bytes BLOB NOT NULL) STRICT",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# Answers are told apart by revision and experiment too, under the ids that they had, and labelled ones are judged.
+_SECOND = (
+    # A judgement begins where its canary began: at the time of its first call, and after the last outcome then.
+    """CREATE TABLE sources (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL,
+        revision TEXT NOT NULL, experiment TEXT NOT NULL, arm TEXT NOT NULL,
+        began_at INTEGER NOT NULL, began_after INTEGER NOT NULL,
+        UNIQUE (name, digest, version, revision, experiment, arm)
+    ) STRICT""",
+    """INSERT INTO sources SELECT id, name, version, digest, '', '', '',
+        coalesce((SELECT min(minute) * 60000000 FROM traffic WHERE model_id = id), 0), 0 FROM models""",
+    "DROP TABLE models",
+    "ALTER TABLE sources RENAME TO models",
+    # One row per call, in the order in which its first label met its prediction. Rows are never changed, so what was
+    # concluded from the first of them stays concluded. A call is known by its time and trace, not by a prediction:
+    # pictures of one call come from one hand, and are one observation.
+    """CREATE TABLE outcomes (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL, made_at INTEGER NOT NULL,
+        trace_id BLOB NOT NULL, success INTEGER NOT NULL, UNIQUE (made_at, trace_id)
+    ) STRICT""",
+    "CREATE INDEX outcomes_by_model ON outcomes (model_id)",
+    # Of a label that was corrected only the last one is known here, and when that came.
+    """INSERT OR IGNORE INTO outcomes (model_id, made_at, trace_id, success)
+        SELECT model_id, made_at, coalesce(trace_id, x''), actual = predictions.label
+        FROM predictions JOIN feedback ON prediction_id = id WHERE actual IS NOT NULL ORDER BY received_at, id""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 
 
 class SchemaTooNew(Exception):

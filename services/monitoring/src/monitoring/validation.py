@@ -64,6 +64,8 @@ def _model_problem(prediction: PredictionMade) -> tuple[str, str] | None:
         return "model", f"version and digest must have at most {_MAX_TEXT} characters"
     if max(len(prediction.feature_spec), len(prediction.feature_spec_digest)) > _MAX_TEXT:
         return "feature_spec", f"name and digest must have at most {_MAX_TEXT} characters"
+    if max(len(prediction.revision), len(prediction.experiment), len(prediction.arm)) > _MAX_TEXT:
+        return "revision", f"revision, experiment and arm must have at most {_MAX_TEXT} characters"
     return None
 
 

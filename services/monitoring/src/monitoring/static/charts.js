@@ -18,6 +18,15 @@ export const svg = (name, attributes = {}, ...children) => {
   return node;
 };
 
+/** A share with its interval on a line from `low` to 1; the figures stand beside it in words. */
+export function whisker({ value, lower, upper }, low) {
+  const at = (share) => `${((share - low) / (1 - low || 1)) * 100}%`;
+  return svg("svg", { height: 12, "aria-hidden": "true" },
+    svg("line", { x1: "0", x2: "100%", y1: 6, y2: 6, class: "gridline" }),
+    svg("line", { x1: at(lower), x2: at(upper), y1: 6, y2: 6, class: "c1 interval" }),
+    svg("circle", { cx: at(value), cy: 6, r: 4, class: "f1" }));
+}
+
 export const quiet = (text) => el("p", { class: "quiet" }, text);
 
 /** Draw series over time. `series`: {name, kind: line|dashed|bars|dots, colour: 1..3, points: [{at, value, lower?, upper?}]}. */

@@ -1,9 +1,11 @@
 // The monitoring page: reads two JSON endpoints and draws them.
 
-import { calibrationChart, el, quiet, svg, timeChart } from "./charts.js";
+import { calibrationChart, el, quiet, svg, timeChart, whisker } from "./charts.js";
 
 const WINDOWS = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
 const REFRESH_MS = 5000;
+const MOST_SPLITS = 12;
+const PARTS = { digest: "Digest", revision: "Revision of the gateway", arm: "Arm of an experiment" };
 const byId = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat();
 const percent = (value, digits = 1) => `${(value * 100).toFixed(digits)} %`;
@@ -12,7 +14,7 @@ const ms = (value) => (value === null ? "–" : value < 10 ? `${+value.toFixed(1
 const compact = (value) => (value >= 10000 ? `${+(value / 1000).toFixed(1)}k` : value > 0 && value < 0.1 ? "< 0.1" : `${+value.toFixed(1)}`);
 
 const asked = new URLSearchParams(location.search);
-const choice = { window: WINDOWS[asked.get("window")] ? asked.get("window") : "1h", model: asked.get("model") ?? "", digest: asked.get("digest") ?? "" };
+const choice = { window: WINDOWS[asked.get("window")] ? asked.get("window") : "1h", model: asked.get("model") ?? "", digest: asked.get("digest") ?? "", revision: asked.get("revision") ?? "", arm: asked.get("arm") ?? "" };
 let pages = 1;
 let pending = null;
 let drawn = null;
@@ -39,7 +41,7 @@ function start() {
 
 function choose(name, value) {
   choice[name] = value;
-  if (name === "model") choice.digest = "";
+  if (name === "model") Object.assign(choice, { digest: "", revision: "", arm: "" });
   pages = 1;
   const query = new URLSearchParams(Object.entries(choice).filter(([, each]) => each));
   history.replaceState(null, "", `?${query}`);
@@ -76,7 +78,7 @@ async function get(path, extra, signal) {
   const response = await fetch(`${path}?${query}`, { signal });
   const body = await response.json();
   if (response.ok) return body;
-  if (response.status === 404) { choice.model = ""; choice.digest = ""; }
+  if (response.status === 404) Object.assign(choice, { model: "", digest: "", revision: "", arm: "" });
   throw new Error(body.detail ?? response.statusText);
 }
 
@@ -98,6 +100,7 @@ function draw(overview, mistakes) {
   drawMix(overview.class_mix);
   drawConfusion(overview);
   drawClasses(overview.classes);
+  drawSplits(overview.splits);
   drawMistakes(mistakes);
 }
 
@@ -119,7 +122,14 @@ function drawFilters({ models, model }) {
     if (!digests.has(each.digest)) digests.set(each.digest, `${short(each.digest) || "not given"} · version ${each.version}`);
   }
   options(byId("digest"), [["", digests.size === 1 ? `${[...digests.values()][0]}` : "All digests"], ...(digests.size > 1 ? digests : [])], choice.digest);
+  for (const part of ["revision", "arm"]) {
+    const values = [...new Set(models.filter(({ name }) => name === model).map((each) => each[part]))].filter(Boolean);
+    byId(part).parentElement.hidden = !values.length;
+    options(byId(part), [["", part === "arm" ? "All callers" : "All revisions"], ...values.map((value) => [value, named(part, value)])], choice[part]);
+  }
 }
+
+const named = (part, value) => (part === "arm" ? value.replace("/", ": ") : /^[0-9a-f]{40}$/.test(value) ? value.slice(0, 12) : short(value));
 
 function options(select, wanted, chosen) {
   const key = JSON.stringify([wanted, chosen]);
@@ -216,11 +226,33 @@ function matrixCell(count, share, right) {
 
 function drawClasses(classes) {
   if (!classes.length) return byId("classes").replaceChildren(quiet("No feedback for this window yet."));
-  const rate = (each) => (each.value === null ? el("td", {}, "–")
-    : el("td", {}, percent(each.value), el("small", {}, `  ${(each.lower * 100).toFixed(0)}–${(each.upper * 100).toFixed(0)}`)));
   const head = el("tr", {}, ...["Class", "Precision", "Recall"].map((text) => el("th", { scope: "col" }, text)));
   const rows = classes.map(({ label, precision, recall }) => el("tr", {}, el("th", { scope: "row" }, label), rate(precision), rate(recall)));
   return byId("classes").replaceChildren(el("table", { class: "rates" }, el("thead", {}, head), el("tbody", {}, ...rows)));
+}
+
+function rate(each) {
+  return each.value === null ? el("td", {}, "–")
+    : el("td", {}, percent(each.value), el("small", {}, `  ${(each.lower * 100).toFixed(0)}–${(each.upper * 100).toFixed(0)}`));
+}
+
+function drawSplits(splits) {
+  const shown = Object.entries(PARTS).filter(([part]) => splits[part].some((each) => each.value));
+  const all = shown.flatMap(([part]) => splits[part]);
+  if (!all.length) return byId("splits").replaceChildren(quiet("No predictions in this window."));
+  const judged = all.filter(({ accuracy }) => accuracy.trials);
+  const low = Math.min(1, ...judged.map(({ accuracy }) => accuracy.lower));
+  const row = (part, { value, predictions, accuracy }) => el("tr", {},
+    el("th", { scope: "row", title: value }, value ? named(part, value) : part === "arm" ? "outside of experiments" : "not given"),
+    el("td", {}, whole.format(predictions)),
+    el("td", {}, whole.format(accuracy.trials)), rate(accuracy),
+    el("td", { class: "whisker" }, ...(accuracy.trials ? [whisker(accuracy, low)] : [])));
+  const head = el("tr", {}, ...["", "Answers", "Labelled", "Accuracy"].map((text) => el("th", { scope: "col" }, text)),
+    el("td", { class: "whisker ends" }, ...(judged.length ? [el("span", {}, percent(low, 0)), el("span", {}, "100 %")] : [])));
+  const groups = shown.map(([part, title]) => el("tbody", {},
+    el("tr", {}, el("th", { scope: "rowgroup", colspan: 5 }, title)), ...splits[part].slice(0, MOST_SPLITS).map((each) => row(part, each)),
+    ...(splits[part].length > MOST_SPLITS ? [el("tr", {}, el("td", { class: "rest", colspan: 5 }, `and ${splits[part].length - MOST_SPLITS} more`))] : [])));
+  return byId("splits").replaceChildren(el("table", { class: "rates splits" }, el("thead", {}, head), ...groups));
 }
 
 function drawMistakes({ items, more }) {
