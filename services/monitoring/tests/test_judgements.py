@@ -58,7 +58,7 @@ async def test_a_canary_that_is_worse_is_to_be_aborted_and_stays_so(monitoring: 
     await label(*alternating(made, 5, stable=RIGHT, canary=WRONG))
     early = judged(monitoring)
     assert (early["verdict"], early["canary"]["trials"]) == ("inconclusive", 5)
-    assert 1 < early["evidence"]["abort"] < early["evidence"]["needed"] == 100
+    assert 1 < early["evidence"]["abort"] < early["limits"]["evidence_needed"] == 100
 
     await label(*alternating(made, 15, stable=RIGHT, canary=WRONG))
     abort = judged(monitoring)
@@ -67,7 +67,7 @@ async def test_a_canary_that_is_worse_is_to_be_aborted_and_stays_so(monitoring: 
     assert (abort["canary"]["name"], abort["canary"]["value"], abort["stable"]["value"]) == (NEW, 0, 1)
     assert abort["canary"]["trials"] < 20, "it counts what was needed, not what came after it"
     assert abort["canary"]["lower"] == 0 < abort["canary"]["upper"] < 0.5
-    assert abort["limits"] == {"tolerated_drop": 0.01, "refused_drop": 0.5, "alpha": 0.01}
+    assert abort["limits"] == {"tolerated_drop": 0.01, "refused_drop": 0.5, "alpha": 0.01, "evidence_needed": 100}
 
     await label(*alternating(made, 20, stable=WRONG, canary=RIGHT))
     assert judged(monitoring) == abort

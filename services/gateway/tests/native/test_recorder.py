@@ -52,6 +52,9 @@ class Monitoring(MonitoringServiceServicer):
             await context.abort(self.feedback_code, "The label is wrong.")
         return pb.RecordFeedbackResponse(prediction_known=request.feedback.prediction_id in self.durable)
 
+    async def RecordComparisons(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
     async def GetModelQuality(self, request: Any, context: Any) -> Any:  # noqa: N802
         raise NotImplementedError
 

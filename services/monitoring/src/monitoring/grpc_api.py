@@ -13,6 +13,8 @@ from fairlead.monitoring.v1.monitoring_pb2 import (
     GetModelQualityResponse,
     ListPredictionsRequest,
     ListPredictionsResponse,
+    RecordComparisonsRequest,
+    RecordComparisonsResponse,
     RecordFeedbackRequest,
     RecordFeedbackResponse,
     RecordPredictionsRequest,
@@ -89,6 +91,18 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
         except TimeoutError as error:
             raise DeadlineExceeded("store") from error
         return RecordFeedbackResponse(prediction_known=known)
+
+    async def RecordComparisons(  # noqa: N802 - grpc's name
+        self, request: RecordComparisonsRequest, context: Context
+    ) -> RecordComparisonsResponse:
+        """Answer after the commit."""
+        deadline = call_deadline(context, default=self._timeout, cap=self._timeout)
+        try:
+            async with asyncio.timeout(deadline.check("store")):
+                await self._recorder.compare(request.comparisons)
+        except TimeoutError as error:
+            raise DeadlineExceeded("store") from error
+        return RecordComparisonsResponse()
 
     async def GetModelQuality(  # noqa: N802 - grpc's name
         self, request: GetModelQualityRequest, context: Context

@@ -1,6 +1,8 @@
-"""Judgements over HTTP, for a canary analysis to poll: GET, JSON, the same answer until there are more labels."""
+"""Judgements over HTTP, for a canary analysis to poll: GET, JSON, the same answer until more is known."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import orjson
@@ -10,15 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from monitoring.judgements import AccuracyJudged, Sides, judge_accuracy
-from monitoring.judging.verdicts import Limits, Verdict
+from monitoring.comparisons import Pair
+from monitoring.judgements import AccuracyJudged, DisagreementJudged, Sides, judge_accuracy, judge_disagreement
+from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement, Verdict
 from monitoring.overview import Json, proportion_json
 from monitoring.reader import Reader
 from monitoring.rows import MICROSECONDS
 from monitoring.sources import PARTS
 
-_DEFAULTS = {"tolerated_drop": 0.01, "refused_drop": 0.05, "alpha": 0.01}
-_NAMES = {"by", "stable", "canary", "model", "since", *_DEFAULTS}
+# What may be asked beside `stable`, `canary` and `since`: numbers with their defaults.
+_ACCURACY = {"tolerated_drop": 0.01, "refused_drop": 0.05, "alpha": 0.01}
+_DISAGREEMENT = {"tolerated_rate": 0.02, "refused_rate": 0.05, "alpha": 0.01}
 _FORMS = {
     "digest": (re.compile(r"sha256:[0-9a-f]{64}"), "sha256: and 64 hexadecimal digits"),
     "revision": (re.compile(r".{1,63}"), "a revision of 1 to 63 characters"),
@@ -32,32 +36,71 @@ def judgement_routes(reader: Reader, *, timeout: float) -> list[Route]:
     """Return the routes below /v1/judgements."""
 
     async def get_accuracy(request: Request) -> Response:
-        asked = dict(request.query_params)
-        _refuse_unknown(asked)
-        sides, limits = _sides_of(asked), _limits_of(asked)
+        asked = _asked(request, "by", "model", **_ACCURACY)
+        sides, limits = _sides_of(asked), _limits_of(asked, _ACCURACY)
         judged = await reader.run(lambda connection: judge_accuracy(connection, sides, limits), Deadline.after(timeout))
-        body = orjson.dumps(_accuracy(judged, sides, limits))
-        return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+        return _json(_accuracy(judged, sides) | _limits_json(limits, _ACCURACY))
 
-    return [Route("/v1/judgements/accuracy", get_accuracy)]
+    async def get_disagreement(request: Request) -> Response:
+        asked = _asked(request, **_DISAGREEMENT)
+        pair, limits = _pair_of(asked), _limits_of(asked, _DISAGREEMENT)
+        judged = await reader.run(
+            lambda connection: judge_disagreement(connection, pair, limits), Deadline.after(timeout)
+        )
+        return _json(_disagreement(judged, pair) | _limits_json(limits, _DISAGREEMENT))
+
+    return [
+        Route("/v1/judgements/accuracy", get_accuracy),
+        Route("/v1/judgements/disagreement", get_disagreement),
+    ]
 
 
-def _accuracy(judged: AccuracyJudged, sides: Sides, limits: Limits) -> Json:
+def _accuracy(judged: AccuracyJudged, sides: Sides) -> Json:
     judgement = judged.judgement
     return {
         "verdict": judgement.verdict,
         "reason": _reason(judged),
-        "evidence": {
-            "abort": judgement.evidence_for_abort,
-            "promote": judgement.evidence_for_promote,
-            "needed": limits.needed,
-        },
+        "evidence": _evidence(judgement),
         "by": sides.by,
         "stable": {"name": sides.stable, **proportion_json(judgement.stable)},
         "canary": {"name": sides.canary, **proportion_json(judgement.canary)},
         "since": _written(judged.since),
-        "limits": {"tolerated_drop": limits.tolerated, "refused_drop": limits.refused, "alpha": limits.alpha},
     }
+
+
+def _disagreement(judged: DisagreementJudged, pair: Pair) -> Json:
+    judgement = judged.judgement
+    return {
+        "verdict": judgement.verdict,
+        "reason": _disagreement_reason(judgement),
+        "evidence": _evidence(judgement),
+        "stable": pair.stable,
+        "canary": pair.shadow,
+        "disagreements": proportion_json(judgement.rate),
+        "shadow_failed": judged.shadow_failed,
+        "labels_differed": judged.labels_differed,
+        "tensors": [asdict(tensor) for tensor in judged.tensors],
+        "since": _written(pair.since or None),
+    }
+
+
+def _evidence(judgement: DropJudgement | RateJudgement) -> Json:
+    return {"abort": judgement.evidence_for_abort, "promote": judgement.evidence_for_promote}
+
+
+def _limits_json(limits: Limits, names: Iterable[str]) -> Json:
+    values = (limits.tolerated, limits.refused, limits.alpha)
+    return {"limits": {**dict(zip(names, values, strict=True)), "evidence_needed": limits.needed}}
+
+
+def _disagreement_reason(judgement: RateJudgement) -> str:
+    if judgement.verdict is Verdict.ABORT:
+        return "The canary answers otherwise than stable more often than is tolerated."
+    if judgement.verdict is Verdict.PROMOTE:
+        return "The canary answers otherwise than stable less often than is refused."
+    if not judgement.rate.trials:
+        return "No answers of these two have been compared yet: does the shadow get requests, and are the names right?"
+    return "The answers so far agree with both: that the rate is tolerated, and that it is refused."
 
 
 def _reason(judged: AccuracyJudged) -> str:
@@ -72,40 +115,53 @@ def _reason(judged: AccuracyJudged) -> str:
     return "The labels so far agree with both: that the canary is as good as is tolerated, and that it is not."
 
 
-def _refuse_unknown(asked: dict[str, str]) -> None:
-    for name in asked.keys() - _NAMES:
-        raise _invalid(name[:40], f"is not known here; there are {', '.join(sorted(_NAMES))}")
+def _asked(request: Request, *names: str, **numbers: float) -> dict[str, str]:
+    known = {"stable", "canary", "since", *names, *numbers}
+    asked = dict(request.query_params)
+    for name in asked.keys() - known:
+        raise _invalid(name[:40], f"is not known here; there are {', '.join(sorted(known))}")
+    return asked
 
 
 def _sides_of(asked: dict[str, str]) -> Sides:
     by = asked.get("by", "digest")
     if by not in PARTS:
         raise _invalid("by", f"must be one of {', '.join(PARTS)}")
+    stable, canary = _names_of(asked, by)
+    return Sides(by, stable, canary, model=asked.get("model", ""), since=_moment(asked.get("since", "")))
+
+
+def _pair_of(asked: dict[str, str]) -> Pair:
+    stable, shadow = _names_of(asked, "digest")
+    return Pair(stable, shadow, since=_moment(asked.get("since", "")) or 0)
+
+
+def _names_of(asked: dict[str, str], by: str) -> tuple[str, str]:
     form, meaning = _FORMS[by]
     for name in ("stable", "canary"):
         if not form.fullmatch(asked.get(name, "")):
             raise _invalid(name, f"must be {meaning}")
     if asked["stable"] == asked["canary"]:
         raise _invalid("canary", f"is the {by} of stable: nothing is to be compared")
-    return Sides(
-        by, asked["stable"], asked["canary"], model=asked.get("model", ""), since=_moment(asked.get("since", ""))
-    )
+    return asked["stable"], asked["canary"]
 
 
-def _limits_of(asked: dict[str, str]) -> Limits:
-    tolerated, refused, alpha = (_number(name, asked.get(name)) for name in _DEFAULTS)
-    if not tolerated < 1:
-        raise _invalid("tolerated_drop", "must lie below 1: 0.01 is one point")
+def _limits_of(asked: dict[str, str], defaults: dict[str, float]) -> Limits:
+    tolerated_name, refused_name, _ = defaults
+    tolerated, refused, alpha = (_number(name, asked.get(name), default) for name, default in defaults.items())
+    # A rate of 0 is refuted by a single occurrence, whatever alpha: nobody means that.
+    if not tolerated < 1 or (tolerated == 0 and defaults is _DISAGREEMENT):
+        raise _invalid(tolerated_name, "must lie between 0 and 1: 0.01 is one in a hundred")
     if not tolerated <= refused < 1:
-        raise _invalid("refused_drop", "must lie between tolerated_drop and 1: 0.05 is five points")
+        raise _invalid(refused_name, f"must lie between {tolerated_name} and 1: 0.05 is five in a hundred")
     if not 0 < alpha <= _MOST_ALPHA:
         raise _invalid("alpha", f"must lie above 0 and be at most {_MOST_ALPHA}: 0.01 is one wrong verdict in 100")
     return Limits(tolerated, refused, alpha)
 
 
-def _number(name: str, text: str | None) -> float:
+def _number(name: str, text: str | None, default: float) -> float:
     if text is None:
-        return _DEFAULTS[name]
+        return default
     if not text or not _NUMBER.fullmatch(text):
         raise _invalid(name, "must be a decimal number, as in 0.05")
     return float(text)
@@ -125,6 +181,10 @@ def _moment(text: str) -> int | None:
 
 def _written(moment: int | None) -> str | None:
     return None if moment is None else datetime.fromtimestamp(moment / MICROSECONDS, UTC).isoformat()
+
+
+def _json(content: Json) -> Response:
+    return Response(orjson.dumps(content), headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def _invalid(field: str, description: str) -> InvalidInput:

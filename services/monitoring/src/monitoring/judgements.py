@@ -1,4 +1,4 @@
-"""Judging a canary by the labels of what it and stable answered."""
+"""Judging a canary by the labels of what it and stable answered, or by how its answers differ from stable's."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from service_runtime.errors import InvalidInput, Violation
 
-from monitoring.judging.verdicts import DropJudgement, Limits
+from monitoring.comparisons import Pair, TensorFigures, disagreements, failures, tensor_figures
+from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement
 from monitoring.outcomes import beginning, outcomes
 from monitoring.sources import PARTS, Source, sources
 
@@ -58,3 +59,23 @@ def judge_accuracy(connection: sqlite3.Connection, sides: Sides, limits: Limits)
         if judgement.observe(canary=source in canary, success=bool(success)).conclusive:
             break
     return AccuracyJudged(judgement, since)
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementJudged:
+    """The judgement, and what the disagreements were that it took in."""
+
+    judgement: RateJudgement
+    shadow_failed: int
+    labels_differed: int
+    tensors: list[TensorFigures]
+
+
+def judge_disagreement(connection: sqlite3.Connection, pair: Pair, limits: Limits) -> DisagreementJudged:
+    """Read the comparisons of a pair in the order in which they came, until they decide."""
+    judgement, until = RateJudgement(limits), 0
+    for until, disagreed in disagreements(connection, pair):  # noqa: B007 - where it ended is used below
+        if judgement.observe(occurred=disagreed).conclusive:
+            break
+    failed, labels = failures(connection, pair, until=until)
+    return DisagreementJudged(judgement, failed, labels, tensor_figures(connection, pair, until=until))

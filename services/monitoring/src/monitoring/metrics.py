@@ -23,7 +23,7 @@ class Metrics:
         )
         self.refused = Counter(
             "monitoring_records_refused_total",
-            "Batches and feedback that were not stored, by reason.",
+            "Batches, feedback and comparisons that were not stored, by reason.",
             ["reason"],
             registry=registry,
         )

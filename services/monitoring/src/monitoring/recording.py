@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from fairlead.events.v1.events_pb2 import FeedbackGiven, PredictionMade
+from fairlead.events.v1.events_pb2 import AnswersCompared, FeedbackGiven, PredictionMade
 from service_runtime.errors import ServiceError
 
+from monitoring.comparisons import store_comparisons
 from monitoring.metrics import Metrics
 from monitoring.settings import Settings
-from monitoring.validation import check_feedback, check_predictions
+from monitoring.validation import check_comparisons, check_feedback, check_predictions
 from monitoring.writer import Writer
 
 # A batch of this size pays for its transaction; a smaller one waits a moment for company.
@@ -48,3 +49,12 @@ class Recorder:
             raise
         self._metrics.feedback.labels("known" if known else "unknown").inc()
         return known
+
+    async def compare(self, comparisons: Sequence[AnswersCompared]) -> None:
+        """Return once all comparisons are durable; all or none are stored."""
+        try:
+            check_comparisons(comparisons, max_batch=self._settings.max_batch)
+            await self._writer.do(lambda ledger: store_comparisons(ledger.connection, comparisons))
+        except ServiceError as error:
+            self._metrics.refused.labels(error.code.name.lower()).inc()
+            raise

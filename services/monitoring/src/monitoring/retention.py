@@ -12,7 +12,7 @@ from monitoring.ledger import Ledger
 from monitoring.metrics import Metrics
 from monitoring.rows import MICROSECONDS
 from monitoring.settings import Settings
-from monitoring.trimming import trim_history, trim_old, trim_orphans, trim_outcomes, trim_over, vacuum
+from monitoring.trimming import trim_history, trim_judged, trim_old, trim_orphans, trim_over, vacuum
 from monitoring.writer import Writer
 
 log = structlog.get_logger()
@@ -50,7 +50,8 @@ class Retention:
         limits = {"max_rows": settings.max_rows, "max_bytes": settings.max_bytes, "chunk": _CHUNK}
         removed = await self._all(lambda ledger: trim_old(ledger, oldest, _CHUNK))
         removed += await self._all(lambda ledger: trim_over(ledger, **limits))
-        await self._all(lambda ledger: trim_outcomes(ledger, before=oldest, **limits))
+        await self._all(lambda ledger: trim_judged(ledger, "outcomes", before=oldest, **limits))
+        await self._all(lambda ledger: trim_judged(ledger, "comparisons", before=oldest, **limits))
         orphans = await self._all(lambda ledger: trim_orphans(ledger, oldest_orphan, _CHUNK))
         merged = await self._all(lambda ledger: trim_history(ledger, before=oldest, merge_before=now - _MINUTES_KEPT))
         await self._all(lambda ledger: vacuum(ledger, _VACUUM_PAGES))

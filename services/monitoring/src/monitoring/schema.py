@@ -67,7 +67,28 @@ _SECOND = (
         FROM predictions JOIN feedback ON prediction_id = id WHERE actual IS NOT NULL ORDER BY received_at, id""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+# Answers of a shadow against stable's; like outcomes they are never changed, and are read in the order they came in.
+_THIRD = (
+    """CREATE TABLE pairs (
+        id INTEGER PRIMARY KEY, model TEXT NOT NULL, stable TEXT NOT NULL, shadow TEXT NOT NULL,
+        UNIQUE (stable, shadow, model)
+    ) STRICT""",
+    """CREATE TABLE comparisons (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, made_at INTEGER NOT NULL,
+        pair_id INTEGER NOT NULL, failed INTEGER NOT NULL, labels_differ INTEGER NOT NULL,
+        tensors_differ INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX comparisons_by_pair ON comparisons (pair_id)",
+    "CREATE INDEX comparisons_by_time ON comparisons (made_at)",
+    """CREATE TABLE compared_tensors (
+        sequence INTEGER NOT NULL, name TEXT NOT NULL, differs INTEGER NOT NULL, largest_difference REAL,
+        PRIMARY KEY (sequence, name)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER tensors_go_with_their_comparison AFTER DELETE ON comparisons
+        BEGIN DELETE FROM compared_tensors WHERE sequence = old.sequence; END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 
 
 class SchemaTooNew(Exception):

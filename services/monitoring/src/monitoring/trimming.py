@@ -32,26 +32,27 @@ def trim_orphans(ledger: Ledger, before: int, chunk: int) -> int:
     ).rowcount
 
 
-def trim_outcomes(ledger: Ledger, *, before: int, max_rows: int, max_bytes: int, chunk: int) -> int:
-    """Remove outcomes of calls before a moment, or the first ones while there are too many; return how many.
+def trim_judged(ledger: Ledger, table: str, *, before: int, max_rows: int, max_bytes: int, chunk: int) -> int:
+    """Remove outcomes or comparisons from before a moment, or the first while there are too many; return how many.
 
     They outlive their predictions, so that a judgement under busy traffic keeps its beginning; bytes are taken from
     them only when no prediction is left to remove.
     """
     connection = ledger.connection
     old = connection.execute(
-        "DELETE FROM outcomes WHERE sequence IN (SELECT sequence FROM outcomes WHERE made_at < ? LIMIT ?)",
+        f"DELETE FROM {table} WHERE sequence IN (SELECT sequence FROM {table} WHERE made_at < ? LIMIT ?)",  # noqa: S608 - our names
         (before, chunk),
     ).rowcount
     if old:
         return old
     first, last = connection.execute(
-        "SELECT (SELECT min(sequence) FROM outcomes), (SELECT max(sequence) FROM outcomes)"  # together they would scan
+        # Together in one query they would scan the table.
+        f"SELECT (SELECT min(sequence) FROM {table}), (SELECT max(sequence) FROM {table})"  # noqa: S608 - our names
     ).fetchone()
     if first is None:
         return 0
     surplus = chunk if used_bytes(connection) > max_bytes else min(chunk, last - first + 1 - max_rows)
-    return connection.execute("DELETE FROM outcomes WHERE sequence < ?", (first + surplus,)).rowcount
+    return connection.execute(f"DELETE FROM {table} WHERE sequence < ?", (first + surplus,)).rowcount  # noqa: S608
 
 
 def trim_history(ledger: Ledger, *, before: int, merge_before: int) -> int:

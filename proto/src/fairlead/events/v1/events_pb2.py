@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x61irlead/events/v1/events.proto\x12\x12\x66\x61irlead.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"P\n\x0cStageTimings\x12\x18\n\x10preprocessing_ms\x18\x01 \x01(\x01\x12\x14\n\x0cinference_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\x99\x03\n\x0ePredictionMade\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12+\n\x07made_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05model\x18\x03 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12\x14\n\x0c\x66\x65\x61ture_spec\x18\x04 \x01(\t\x12\x1b\n\x13\x66\x65\x61ture_spec_digest\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x15\n\rprobabilities\x18\x07 \x03(\x02\x12\x10\n\x08\x66\x65\x61tures\x18\x08 \x03(\x02\x12\x31\n\x07timings\x18\t \x01(\x0b\x32 .fairlead.events.v1.StageTimings\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x33\n\x0b\x63\x61ller_kind\x18\x0b \x01(\x0e\x32\x1e.fairlead.events.v1.CallerKind\x12\x12\n\nexperiment\x18\x0c \x01(\t\x12\x0b\n\x03\x61rm\x18\r \x01(\t\x12\x10\n\x08revision\x18\x0e \x01(\t\"s\n\rFeedbackGiven\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12,\n\x08given_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*k\n\nCallerKind\x12\x1b\n\x17\x43\x41LLER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_KIND_REST\x10\x01\x12\x14\n\x10\x43\x41LLER_KIND_GRPC\x10\x02\x12\x14\n\x10\x43\x41LLER_KIND_PAGE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x61irlead/events/v1/events.proto\x12\x12\x66\x61irlead.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"P\n\x0cStageTimings\x12\x18\n\x10preprocessing_ms\x18\x01 \x01(\x01\x12\x14\n\x0cinference_ms\x18\x02 \x01(\x01\x12\x10\n\x08total_ms\x18\x03 \x01(\x01\"\x99\x03\n\x0ePredictionMade\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12+\n\x07made_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05model\x18\x03 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12\x14\n\x0c\x66\x65\x61ture_spec\x18\x04 \x01(\t\x12\x1b\n\x13\x66\x65\x61ture_spec_digest\x18\x05 \x01(\t\x12\r\n\x05label\x18\x06 \x01(\t\x12\x15\n\rprobabilities\x18\x07 \x03(\x02\x12\x10\n\x08\x66\x65\x61tures\x18\x08 \x03(\x02\x12\x31\n\x07timings\x18\t \x01(\x0b\x32 .fairlead.events.v1.StageTimings\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x33\n\x0b\x63\x61ller_kind\x18\x0b \x01(\x0e\x32\x1e.fairlead.events.v1.CallerKind\x12\x12\n\nexperiment\x18\x0c \x01(\t\x12\x0b\n\x03\x61rm\x18\r \x01(\t\x12\x10\n\x08revision\x18\x0e \x01(\t\"s\n\rFeedbackGiven\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12,\n\x08given_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x98\x02\n\x0f\x41nswersCompared\x12\x15\n\rcomparison_id\x18\x01 \x01(\t\x12/\n\x0b\x63ompared_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06stable\x18\x03 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12,\n\x06shadow\x18\x04 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12\x15\n\rshadow_failed\x18\x05 \x01(\x08\x12\x15\n\rlabels_differ\x18\x06 \x01(\x08\x12\x33\n\x07tensors\x18\x07 \x03(\x0b\x32\".fairlead.events.v1.TensorCompared\"g\n\x0eTensorCompared\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64iffers\x18\x02 \x01(\x08\x12\x1f\n\x12largest_difference\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x15\n\x13_largest_difference*k\n\nCallerKind\x12\x1b\n\x17\x43\x41LLER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_KIND_REST\x10\x01\x12\x14\n\x10\x43\x41LLER_KIND_GRPC\x10\x02\x12\x14\n\x10\x43\x41LLER_KIND_PAGE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fairlead.events.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CALLERKIND']._serialized_start=758
-  _globals['_CALLERKIND']._serialized_end=865
+  _globals['_CALLERKIND']._serialized_start=1146
+  _globals['_CALLERKIND']._serialized_end=1253
   _globals['_MODELREF']._serialized_start=88
   _globals['_MODELREF']._serialized_end=145
   _globals['_STAGETIMINGS']._serialized_start=147
@@ -42,4 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTIONMADE']._serialized_end=639
   _globals['_FEEDBACKGIVEN']._serialized_start=641
   _globals['_FEEDBACKGIVEN']._serialized_end=756
+  _globals['_ANSWERSCOMPARED']._serialized_start=759
+  _globals['_ANSWERSCOMPARED']._serialized_end=1039
+  _globals['_TENSORCOMPARED']._serialized_start=1041
+  _globals['_TENSORCOMPARED']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

@@ -210,3 +210,92 @@ class FeedbackGiven(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeedbackGiven: _TypeAlias = FeedbackGiven  # noqa: Y015
+
+@_typing.final
+class AnswersCompared(_message.Message):
+    """The answers of two models to the same request, compared by who had both, as
+    for mirrored traffic.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISON_ID_FIELD_NUMBER: _builtins.int
+    COMPARED_AT_FIELD_NUMBER: _builtins.int
+    STABLE_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    SHADOW_FAILED_FIELD_NUMBER: _builtins.int
+    LABELS_DIFFER_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
+    comparison_id: _builtins.str
+    """UUID; unique over all who compare, so a repeated event is recognised."""
+    shadow_failed: _builtins.bool
+    """The shadow gave no answer in time, or an error; what follows is not set."""
+    labels_differ: _builtins.bool
+    """The labels that the answers mean are not the same."""
+    @_builtins.property
+    def compared_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def stable(self) -> Global___ModelRef:
+        """The model whose answer the caller got."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ModelRef:
+        """The model that was asked on the side."""
+
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorCompared]:
+        """Every output tensor that either answer holds."""
+
+    def __init__(
+        self,
+        *,
+        comparison_id: _builtins.str = ...,
+        compared_at: _timestamp_pb2.Timestamp | None = ...,
+        stable: Global___ModelRef | None = ...,
+        shadow: Global___ModelRef | None = ...,
+        shadow_failed: _builtins.bool = ...,
+        labels_differ: _builtins.bool = ...,
+        tensors: _abc.Iterable[Global___TensorCompared] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compared_at", b"compared_at", "shadow", b"shadow", "stable", b"stable"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_at", b"compared_at", "comparison_id", b"comparison_id", "labels_differ", b"labels_differ", "shadow", b"shadow", "shadow_failed", b"shadow_failed", "stable", b"stable", "tensors", b"tensors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswersCompared: _TypeAlias = AnswersCompared  # noqa: Y015
+
+@_typing.final
+class TensorCompared(_message.Message):
+    """One output tensor of two answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DIFFERS_FIELD_NUMBER: _builtins.int
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    differs: _builtins.bool
+    """An element differs by more than who compared tolerates, or the tensor has
+    another type or shape, or only one answer holds it.
+    """
+    largest_difference: _builtins.float
+    """Largest absolute difference between two elements; absent where elements
+    cannot be compared one by one.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        differs: _builtins.bool = ...,
+        largest_difference: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_largest_difference", b"_largest_difference", "largest_difference", b"largest_difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_largest_difference", b"_largest_difference", "differs", b"differs", "largest_difference", b"largest_difference", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__largest_difference: _TypeAlias = _typing.Literal["largest_difference"]  # noqa: Y015
+    _WhichOneofArgType__largest_difference: _TypeAlias = _typing.Literal["_largest_difference", b"_largest_difference"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__largest_difference) -> _WhichOneofReturnType__largest_difference | None: ...
+
+Global___TensorCompared: _TypeAlias = TensorCompared  # noqa: Y015

@@ -26,7 +26,7 @@ from fairlead.events.v1 import events_pb2 as fairlead_dot_events_dot_v1_dot_even
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'fairlead/monitoring/v1/monitoring.proto\x12\x16\x66\x61irlead.monitoring.v1\x1a\x1f\x66\x61irlead/events/v1/events.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x18RecordPredictionsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x37\n\x0bpredictions\x18\x02 \x03(\x0b\x32\".fairlead.events.v1.PredictionMade\":\n\x19RecordPredictionsResponse\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x01 \x01(\x04\"L\n\x15RecordFeedbackRequest\x12\x33\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x01(\x0b\x32!.fairlead.events.v1.FeedbackGiven\"2\n\x16RecordFeedbackResponse\x12\x18\n\x10prediction_known\x18\x01 \x01(\x08\"\x94\x01\n\x16GetModelQualityRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x17GetModelQualityResponse\x12\x37\n\tqualities\x18\x01 \x03(\x0b\x32$.fairlead.monitoring.v1.ModelQuality\"\xea\x02\n\x0cModelQuality\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12\x13\n\x0bpredictions\x18\x02 \x01(\x04\x12\x10\n\x08labelled\x18\x03 \x01(\x04\x12\x34\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\x12\x35\n\x07\x63lasses\x18\x05 \x03(\x0b\x32$.fairlead.monitoring.v1.ClassQuality\x12\x38\n\tconfusion\x18\x06 \x03(\x0b\x32%.fairlead.monitoring.v1.ConfusionCell\x12;\n\x0b\x63\x61libration\x18\x07 \x03(\x0b\x32&.fairlead.monitoring.v1.CalibrationBin\x12\"\n\x1a\x65xpected_calibration_error\x18\x08 \x01(\x01\"\x89\x01\n\nProportion\x12\x11\n\tsuccesses\x18\x01 \x01(\x04\x12\x0e\n\x06trials\x18\x02 \x01(\x04\x12\x12\n\x05value\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05lower\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05upper\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_valueB\x08\n\x06_lowerB\x08\n\x06_upper\"\x88\x01\n\x0c\x43lassQuality\x12\r\n\x05label\x18\x01 \x01(\t\x12\x35\n\tprecision\x18\x02 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\x12\x32\n\x06recall\x18\x03 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\"A\n\rConfusionCell\x12\x0e\n\x06\x61\x63tual\x18\x01 \x01(\t\x12\x11\n\tpredicted\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"h\n\x0e\x43\x61librationBin\x12\r\n\x05lower\x18\x01 \x01(\x01\x12\r\n\x05upper\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x17\n\x0fmean_confidence\x18\x04 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x05 \x01(\x01\"\xd2\x01\n\x16ListPredictionsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmistakes_only\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"s\n\x17ListPredictionsResponse\x12?\n\x0bpredictions\x18\x01 \x03(\x0b\x32*.fairlead.monitoring.v1.LabelledPrediction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x12LabelledPrediction\x12\x36\n\nprediction\x18\x01 \x01(\x0b\x32\".fairlead.events.v1.PredictionMade\x12\x38\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x0b\x32!.fairlead.events.v1.FeedbackGivenH\x00\x88\x01\x01\x42\x0b\n\t_feedback2\xea\x03\n\x11MonitoringService\x12|\n\x11RecordPredictions\x12\x30.fairlead.monitoring.v1.RecordPredictionsRequest\x1a\x31.fairlead.monitoring.v1.RecordPredictionsResponse(\x01\x30\x01\x12o\n\x0eRecordFeedback\x12-.fairlead.monitoring.v1.RecordFeedbackRequest\x1a..fairlead.monitoring.v1.RecordFeedbackResponse\x12r\n\x0fGetModelQuality\x12..fairlead.monitoring.v1.GetModelQualityRequest\x1a/.fairlead.monitoring.v1.GetModelQualityResponse\x12r\n\x0fListPredictions\x12..fairlead.monitoring.v1.ListPredictionsRequest\x1a/.fairlead.monitoring.v1.ListPredictionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'fairlead/monitoring/v1/monitoring.proto\x12\x16\x66\x61irlead.monitoring.v1\x1a\x1f\x66\x61irlead/events/v1/events.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x18RecordPredictionsRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x37\n\x0bpredictions\x18\x02 \x03(\x0b\x32\".fairlead.events.v1.PredictionMade\":\n\x19RecordPredictionsResponse\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x01 \x01(\x04\"L\n\x15RecordFeedbackRequest\x12\x33\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x01(\x0b\x32!.fairlead.events.v1.FeedbackGiven\"2\n\x16RecordFeedbackResponse\x12\x18\n\x10prediction_known\x18\x01 \x01(\x08\"T\n\x18RecordComparisonsRequest\x12\x38\n\x0b\x63omparisons\x18\x01 \x03(\x0b\x32#.fairlead.events.v1.AnswersCompared\"\x1b\n\x19RecordComparisonsResponse\"\x94\x01\n\x16GetModelQualityRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x17GetModelQualityResponse\x12\x37\n\tqualities\x18\x01 \x03(\x0b\x32$.fairlead.monitoring.v1.ModelQuality\"\xea\x02\n\x0cModelQuality\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.fairlead.events.v1.ModelRef\x12\x13\n\x0bpredictions\x18\x02 \x01(\x04\x12\x10\n\x08labelled\x18\x03 \x01(\x04\x12\x34\n\x08\x61\x63\x63uracy\x18\x04 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\x12\x35\n\x07\x63lasses\x18\x05 \x03(\x0b\x32$.fairlead.monitoring.v1.ClassQuality\x12\x38\n\tconfusion\x18\x06 \x03(\x0b\x32%.fairlead.monitoring.v1.ConfusionCell\x12;\n\x0b\x63\x61libration\x18\x07 \x03(\x0b\x32&.fairlead.monitoring.v1.CalibrationBin\x12\"\n\x1a\x65xpected_calibration_error\x18\x08 \x01(\x01\"\x89\x01\n\nProportion\x12\x11\n\tsuccesses\x18\x01 \x01(\x04\x12\x0e\n\x06trials\x18\x02 \x01(\x04\x12\x12\n\x05value\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05lower\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05upper\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_valueB\x08\n\x06_lowerB\x08\n\x06_upper\"\x88\x01\n\x0c\x43lassQuality\x12\r\n\x05label\x18\x01 \x01(\t\x12\x35\n\tprecision\x18\x02 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\x12\x32\n\x06recall\x18\x03 \x01(\x0b\x32\".fairlead.monitoring.v1.Proportion\"A\n\rConfusionCell\x12\x0e\n\x06\x61\x63tual\x18\x01 \x01(\t\x12\x11\n\tpredicted\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"h\n\x0e\x43\x61librationBin\x12\r\n\x05lower\x18\x01 \x01(\x01\x12\r\n\x05upper\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x17\n\x0fmean_confidence\x18\x04 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x05 \x01(\x01\"\xd2\x01\n\x16ListPredictionsRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmistakes_only\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"s\n\x17ListPredictionsResponse\x12?\n\x0bpredictions\x18\x01 \x03(\x0b\x32*.fairlead.monitoring.v1.LabelledPrediction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x12LabelledPrediction\x12\x36\n\nprediction\x18\x01 \x01(\x0b\x32\".fairlead.events.v1.PredictionMade\x12\x38\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x0b\x32!.fairlead.events.v1.FeedbackGivenH\x00\x88\x01\x01\x42\x0b\n\t_feedback2\xe4\x04\n\x11MonitoringService\x12|\n\x11RecordPredictions\x12\x30.fairlead.monitoring.v1.RecordPredictionsRequest\x1a\x31.fairlead.monitoring.v1.RecordPredictionsResponse(\x01\x30\x01\x12o\n\x0eRecordFeedback\x12-.fairlead.monitoring.v1.RecordFeedbackRequest\x1a..fairlead.monitoring.v1.RecordFeedbackResponse\x12x\n\x11RecordComparisons\x12\x30.fairlead.monitoring.v1.RecordComparisonsRequest\x1a\x31.fairlead.monitoring.v1.RecordComparisonsResponse\x12r\n\x0fGetModelQuality\x12..fairlead.monitoring.v1.GetModelQualityRequest\x1a/.fairlead.monitoring.v1.GetModelQualityResponse\x12r\n\x0fListPredictions\x12..fairlead.monitoring.v1.ListPredictionsRequest\x1a/.fairlead.monitoring.v1.ListPredictionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,26 +41,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDFEEDBACKREQUEST']._serialized_end=372
   _globals['_RECORDFEEDBACKRESPONSE']._serialized_start=374
   _globals['_RECORDFEEDBACKRESPONSE']._serialized_end=424
-  _globals['_GETMODELQUALITYREQUEST']._serialized_start=427
-  _globals['_GETMODELQUALITYREQUEST']._serialized_end=575
-  _globals['_GETMODELQUALITYRESPONSE']._serialized_start=577
-  _globals['_GETMODELQUALITYRESPONSE']._serialized_end=659
-  _globals['_MODELQUALITY']._serialized_start=662
-  _globals['_MODELQUALITY']._serialized_end=1024
-  _globals['_PROPORTION']._serialized_start=1027
-  _globals['_PROPORTION']._serialized_end=1164
-  _globals['_CLASSQUALITY']._serialized_start=1167
-  _globals['_CLASSQUALITY']._serialized_end=1303
-  _globals['_CONFUSIONCELL']._serialized_start=1305
-  _globals['_CONFUSIONCELL']._serialized_end=1370
-  _globals['_CALIBRATIONBIN']._serialized_start=1372
-  _globals['_CALIBRATIONBIN']._serialized_end=1476
-  _globals['_LISTPREDICTIONSREQUEST']._serialized_start=1479
-  _globals['_LISTPREDICTIONSREQUEST']._serialized_end=1689
-  _globals['_LISTPREDICTIONSRESPONSE']._serialized_start=1691
-  _globals['_LISTPREDICTIONSRESPONSE']._serialized_end=1806
-  _globals['_LABELLEDPREDICTION']._serialized_start=1809
-  _globals['_LABELLEDPREDICTION']._serialized_end=1956
-  _globals['_MONITORINGSERVICE']._serialized_start=1959
-  _globals['_MONITORINGSERVICE']._serialized_end=2449
+  _globals['_RECORDCOMPARISONSREQUEST']._serialized_start=426
+  _globals['_RECORDCOMPARISONSREQUEST']._serialized_end=510
+  _globals['_RECORDCOMPARISONSRESPONSE']._serialized_start=512
+  _globals['_RECORDCOMPARISONSRESPONSE']._serialized_end=539
+  _globals['_GETMODELQUALITYREQUEST']._serialized_start=542
+  _globals['_GETMODELQUALITYREQUEST']._serialized_end=690
+  _globals['_GETMODELQUALITYRESPONSE']._serialized_start=692
+  _globals['_GETMODELQUALITYRESPONSE']._serialized_end=774
+  _globals['_MODELQUALITY']._serialized_start=777
+  _globals['_MODELQUALITY']._serialized_end=1139
+  _globals['_PROPORTION']._serialized_start=1142
+  _globals['_PROPORTION']._serialized_end=1279
+  _globals['_CLASSQUALITY']._serialized_start=1282
+  _globals['_CLASSQUALITY']._serialized_end=1418
+  _globals['_CONFUSIONCELL']._serialized_start=1420
+  _globals['_CONFUSIONCELL']._serialized_end=1485
+  _globals['_CALIBRATIONBIN']._serialized_start=1487
+  _globals['_CALIBRATIONBIN']._serialized_end=1591
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_start=1594
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_end=1804
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_start=1806
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_end=1921
+  _globals['_LABELLEDPREDICTION']._serialized_start=1924
+  _globals['_LABELLEDPREDICTION']._serialized_end=2071
+  _globals['_MONITORINGSERVICE']._serialized_start=2074
+  _globals['_MONITORINGSERVICE']._serialized_end=2686
 # @@protoc_insertion_point(module_scope)

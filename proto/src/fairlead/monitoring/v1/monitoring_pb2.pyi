@@ -112,6 +112,45 @@ class RecordFeedbackResponse(_message.Message):
 Global___RecordFeedbackResponse: _TypeAlias = RecordFeedbackResponse  # noqa: Y015
 
 @_typing.final
+class RecordComparisonsRequest(_message.Message):
+    """Comparisons, at most as many as predictions in a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.AnswersCompared]: ...
+    def __init__(
+        self,
+        *,
+        comparisons: _abc.Iterable[_events_pb2.AnswersCompared] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparisons", b"comparisons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordComparisonsRequest: _TypeAlias = RecordComparisonsRequest  # noqa: Y015
+
+@_typing.final
+class RecordComparisonsResponse(_message.Message):
+    """All of them are durable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordComparisonsResponse: _TypeAlias = RecordComparisonsResponse  # noqa: Y015
+
+@_typing.final
 class GetModelQualityRequest(_message.Message):
     """Which predictions to judge."""
 

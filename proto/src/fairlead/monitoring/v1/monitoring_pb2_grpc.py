@@ -45,6 +45,11 @@ class MonitoringServiceStub:
                 request_serializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackRequest.SerializeToString,
                 response_deserializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackResponse.FromString,
                 _registered_method=True)
+        self.RecordComparisons = channel.unary_unary(
+                '/fairlead.monitoring.v1.MonitoringService/RecordComparisons',
+                request_serializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsRequest.SerializeToString,
+                response_deserializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsResponse.FromString,
+                _registered_method=True)
         self.GetModelQuality = channel.unary_unary(
                 '/fairlead.monitoring.v1.MonitoringService/GetModelQuality',
                 request_serializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.GetModelQualityRequest.SerializeToString,
@@ -84,6 +89,16 @@ class MonitoringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordComparisons(self, request, context):
+        """Records how answers of a shadow compare to stable's; the answer means that
+        they are durable. A comparison seen twice is stored once.
+
+        INVALID_ARGUMENT and UNAVAILABLE as above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetModelQuality(self, request, context):
         """Computes quality over a time window, per model digest, newest digest first.
 
@@ -112,6 +127,11 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     servicer.RecordFeedback,
                     request_deserializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackRequest.FromString,
                     response_serializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackResponse.SerializeToString,
+            ),
+            'RecordComparisons': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordComparisons,
+                    request_deserializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsRequest.FromString,
+                    response_serializer=fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsResponse.SerializeToString,
             ),
             'GetModelQuality': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelQuality,
@@ -179,6 +199,33 @@ class MonitoringService:
             '/fairlead.monitoring.v1.MonitoringService/RecordFeedback',
             fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackRequest.SerializeToString,
             fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordComparisons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fairlead.monitoring.v1.MonitoringService/RecordComparisons',
+            fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsRequest.SerializeToString,
+            fairlead_dot_monitoring_dot_v1_dot_monitoring__pb2.RecordComparisonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

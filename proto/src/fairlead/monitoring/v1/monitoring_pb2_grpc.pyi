@@ -48,6 +48,12 @@ class MonitoringServiceStub:
 
     INVALID_ARGUMENT and UNAVAILABLE as above.
     """
+    RecordComparisons: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.RecordComparisonsRequest, _monitoring_pb2.RecordComparisonsResponse]
+    """Records how answers of a shadow compare to stable's; the answer means that
+    they are durable. A comparison seen twice is stored once.
+
+    INVALID_ARGUMENT and UNAVAILABLE as above.
+    """
     GetModelQuality: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.GetModelQualityRequest, _monitoring_pb2.GetModelQualityResponse]
     """Computes quality over a time window, per model digest, newest digest first.
 
@@ -73,6 +79,12 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     RecordFeedback: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.RecordFeedbackRequest, _monitoring_pb2.RecordFeedbackResponse]  # type: ignore[assignment]
     """Records the right label of a prediction; the answer means it is durable.
     Feedback may come before its prediction, late or twice; the latest counts.
+
+    INVALID_ARGUMENT and UNAVAILABLE as above.
+    """
+    RecordComparisons: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.RecordComparisonsRequest, _monitoring_pb2.RecordComparisonsResponse]  # type: ignore[assignment]
+    """Records how answers of a shadow compare to stable's; the answer means that
+    they are durable. A comparison seen twice is stored once.
 
     INVALID_ARGUMENT and UNAVAILABLE as above.
     """
@@ -110,6 +122,18 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_monitoring_pb2.RecordFeedbackResponse, _abc.Awaitable[_monitoring_pb2.RecordFeedbackResponse]]:
         """Records the right label of a prediction; the answer means it is durable.
         Feedback may come before its prediction, late or twice; the latest counts.
+
+        INVALID_ARGUMENT and UNAVAILABLE as above.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordComparisons(
+        self,
+        request: _monitoring_pb2.RecordComparisonsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_pb2.RecordComparisonsResponse, _abc.Awaitable[_monitoring_pb2.RecordComparisonsResponse]]:
+        """Records how answers of a shadow compare to stable's; the answer means that
+        they are durable. A comparison seen twice is stored once.
 
         INVALID_ARGUMENT and UNAVAILABLE as above.
         """
