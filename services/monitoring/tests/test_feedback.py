@@ -109,3 +109,25 @@ async def test_accuracy_is_a_metric_per_digest(monitoring: Any, made: Any, feedb
     await until(lambda: monitoring.metric(f"monitoring_accuracy_ratio{labels}") == 1)
     assert monitoring.metric(f"monitoring_labelled_predictions{labels}") == 1
     assert monitoring.metric(f"monitoring_accuracy_lower_ratio{labels}") == pytest.approx(0.2065, abs=1e-4)
+
+
+@pytest.mark.requirement("MONITORING-035")
+async def test_accuracy_is_a_metric_per_revision_and_per_arm(
+    monitoring: Any, made: Any, feedback: Any, until: Any
+) -> None:
+    for arm, label in (("blue", "7"), ("blue", "1"), ("red", "7")):
+        prediction = made(revision="1f2e3d", experiment="colours", arm=arm)
+        await monitoring.record(prediction)
+        await monitoring.give(feedback(prediction.prediction_id, label))
+
+    def split(metric: str, by: str, value: str) -> float:
+        labels = f'{{by="{by}",model="{monitoring.model}",value="{value}"}}'
+        return float(monitoring.metric(f"monitoring_split_{metric}{labels}"))
+
+    await until(lambda: split("labelled_predictions", "revision", "1f2e3d") == 3)
+    assert split("accuracy_ratio", "revision", "1f2e3d") == pytest.approx(2 / 3)
+    assert split("labelled_predictions", "arm", "colours/blue") == 2
+    assert split("accuracy_ratio", "arm", "colours/blue") == 0.5
+    assert split("accuracy_lower_ratio", "arm", "colours/blue") == pytest.approx(0.0945, abs=1e-4)
+    assert split("accuracy_upper_ratio", "arm", "colours/blue") == pytest.approx(0.9055, abs=1e-4)
+    assert split("accuracy_ratio", "arm", "colours/red") == 1

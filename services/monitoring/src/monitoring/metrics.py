@@ -74,6 +74,26 @@ class Metrics:
             "monitoring_labelled_predictions", "Predictions in the window with feedback.", quality, registry=registry
         )
 
+        split = ["model", "by", "value"]
+        self.split_accuracy = Gauge(
+            "monitoring_split_accuracy_ratio",
+            "Share of right answers in the window, by revision of the gateway and by arm of an experiment.",
+            split,
+            registry=registry,
+        )
+        self.split_accuracy_lower = Gauge(
+            "monitoring_split_accuracy_lower_ratio", "Lower end of its 95 % Wilson interval.", split, registry=registry
+        )
+        self.split_accuracy_upper = Gauge(
+            "monitoring_split_accuracy_upper_ratio", "Upper end of its 95 % Wilson interval.", split, registry=registry
+        )
+        self.split_labelled = Gauge(
+            "monitoring_split_labelled_predictions",
+            "Predictions in the window with feedback, by revision and by arm.",
+            split,
+            registry=registry,
+        )
+
     def bounded(self, model: str, label: str) -> tuple[str, str]:
         """Return the pair as metric labels, or "other" once too many pairs were seen."""
         pair = (model, label)

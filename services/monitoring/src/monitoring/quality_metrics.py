@@ -3,23 +3,29 @@
 import asyncio
 import sqlite3
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 
 import structlog
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import ServiceError
 
-from monitoring import queries
+from monitoring import history, queries
 from monitoring.metrics import Metrics
 from monitoring.queries import DigestQuality, Scope
 from monitoring.reader import Query, Reader
 from monitoring.rows import MICROSECONDS
 from monitoring.settings import Settings
+from monitoring.sources import Source, sources
+from monitoring.splits import Split, splits
 
 log = structlog.get_logger()
 
 _MAX_DIGESTS = 20
 _DIGEST_START = len("sha256:")
 _DIGEST_SHOWN = 12
+_SPLIT_BY = ("revision", "arm")
+_MAX_SPLITS = 20
 
 
 async def keep_quality_metrics(reader: Reader, metrics: Metrics, settings: Settings) -> None:
@@ -32,17 +38,37 @@ async def keep_quality_metrics(reader: Reader, metrics: Metrics, settings: Setti
         await asyncio.sleep(settings.quality_interval)
 
 
-def _query(settings: Settings) -> Query[list[DigestQuality]]:
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    digests: list[DigestQuality]
+    # By a model's name, then by what its answers are told apart by.
+    splits: dict[str, dict[str, list[Split]]]
+
+
+def _query(settings: Settings) -> Query[_Figures]:
     now = int(time.time() * MICROSECONDS)
     scope = Scope(now - int(settings.quality_window_hours * 3600 * MICROSECONDS), now)
 
-    def query(connection: sqlite3.Connection) -> list[DigestQuality]:
-        return queries.labelled_qualities(connection, scope)
+    def query(connection: sqlite3.Connection) -> _Figures:
+        refs, tallies = sources(connection), queries.tallies_by_source(connection, scope)
+        traffic = history.traffic_by_source(connection, scope)
+        of_models: defaultdict[str, dict[int, Source]] = defaultdict(dict)
+        for number in tallies:
+            of_models[refs[number].name][number] = refs[number]
+        return _Figures(
+            queries.labelled_qualities(refs, tallies),
+            {name: splits(of_model, traffic, tallies) for name, of_model in of_models.items()},
+        )
 
     return query
 
 
-def _publish(found: list[DigestQuality], metrics: Metrics) -> None:
+def _publish(found: _Figures, metrics: Metrics) -> None:
+    _publish_digests(found.digests, metrics)
+    _publish_splits(found.splits, metrics)
+
+
+def _publish_digests(found: list[DigestQuality], metrics: Metrics) -> None:
     for gauge in (metrics.accuracy, metrics.accuracy_lower, metrics.labelled):
         gauge.clear()
     for each in found[:_MAX_DIGESTS]:
@@ -53,3 +79,17 @@ def _publish(found: list[DigestQuality], metrics: Metrics) -> None:
         if accuracy.value is not None and accuracy.interval is not None:
             metrics.accuracy.labels(*labels).set(accuracy.value)
             metrics.accuracy_lower.labels(*labels).set(accuracy.interval[0])
+
+
+def _publish_splits(found: dict[str, dict[str, list[Split]]], metrics: Metrics) -> None:
+    gauges = (metrics.split_accuracy, metrics.split_accuracy_lower, metrics.split_accuracy_upper)
+    for gauge in (*gauges, metrics.split_labelled):
+        gauge.clear()
+    for model, parts in found.items():
+        for part in _SPLIT_BY:
+            for split in [each for each in parts[part] if each.value][:_MAX_SPLITS]:
+                labels, accuracy = (model, part, split.value), split.accuracy
+                metrics.split_labelled.labels(*labels).set(accuracy.trials)
+                if accuracy.value is not None and accuracy.interval is not None:
+                    for gauge, value in zip(gauges, (accuracy.value, *accuracy.interval), strict=True):
+                        gauge.labels(*labels).set(value)

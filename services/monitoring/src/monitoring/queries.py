@@ -49,11 +49,10 @@ def qualities(connection: sqlite3.Connection, scope: Scope, refs: dict[int, Sour
     return _by_digest(refs, counts, tallies_by_source(connection, scope))
 
 
-def labelled_qualities(connection: sqlite3.Connection, scope: Scope) -> list[DigestQuality]:
-    """Return the quality per digest with any feedback in the window; only labelled predictions are looked at."""
-    tallies = tallies_by_source(connection, scope)
+def labelled_qualities(refs: dict[int, Source], tallies: dict[int, list[Tally]]) -> list[DigestQuality]:
+    """Return the quality per digest with any feedback; only labelled predictions are looked at."""
     counts = {number: sum(tally.count for tally in found) for number, found in tallies.items()}
-    return _by_digest(sources(connection), counts, tallies)
+    return _by_digest(refs, counts, tallies)
 
 
 def _by_digest(refs: dict[int, Source], counts: dict[int, int], tallies: dict[int, list[Tally]]) -> list[DigestQuality]:
