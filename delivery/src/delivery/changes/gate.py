@@ -5,17 +5,24 @@ from pathlib import Path
 
 from delivery.changes.since import Change
 from delivery.promotion.release import Release
+from delivery.repository import Repository
 from delivery.stages import LOCAL
 
 LABEL = "all-environments"
 TRAILER = "All-Environments"
 
 
-def refusal(change: Change, labels: Iterable[str] = ()) -> str:
+def may_go_everywhere(repository: Repository, base: str, labels: Iterable[str]) -> bool:
+    """Say whether a label, or a commit since the base, means every environment: then nothing has to be rendered."""
+    trailers = f"--format=%(trailers:key={TRAILER},valueonly)"
+    return LABEL in labels or bool(repository.git("log", trailers, f"{base}..HEAD").strip())
+
+
+def refusal(change: Change) -> str:
     """Return why a change may not go in as it is; empty when it may."""
     altered = [each for each in change.differences if each.names and each.environment != LOCAL]
     touched = [each for each in altered if _runs(change, each.environment)]
-    if len(touched) <= 1 or LABEL in labels or reasons(change):
+    if len(touched) <= 1:
         return ""
     lines = [f"This change alters what runs in {len(touched)} environments at once:"]
     lines += [f"  {each.environment:<8} {_few(each.names)}" for each in touched]
@@ -25,12 +32,6 @@ def refusal(change: Change, labels: Iterable[str] = ()) -> str:
         f"  {TRAILER}: <why>",
     ]
     return "\n".join(lines)
-
-
-def reasons(change: Change) -> list[str]:
-    """Return what the commits of a change say for going everywhere at once."""
-    trailers = f"--format=%(trailers:key={TRAILER},valueonly)"
-    return list(filter(None, change.repository.git("log", trailers, f"{change.base}..HEAD").splitlines()))
 
 
 def _runs(change: Change, environment: str) -> bool:
