@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from frame_caller import echoes
 from grpc import StatusCode
 from service_runtime.grpc_transport.server import LeanServer
 
@@ -138,3 +139,11 @@ def reference(service: Service) -> Serving:
             await server.stop(grace)
 
     return serving
+
+
+@pytest.fixture
+async def port(lean: Serving) -> AsyncIterator[int]:
+    """The lean server's port; afterwards it still serves."""
+    async with lean() as listening:
+        yield listening
+        assert await echoes(listening), "others are served whatever a test did"

@@ -1,120 +1,21 @@
 """A caller who breaks the rules loses its own call or connection; the server and its other callers do not."""
 
 import asyncio
-import gc
 import gzip
-import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc
 import pytest
+from frame_caller import GREETING, HEAD, IN_TIME, calling, data, echoes, head, message
 from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service_runtime.grpc_transport import server as server_module
-from service_runtime.grpc_transport.call import Call
-from service_runtime.grpc_transport.request_head import RequestHead
 from service_runtime.http2 import frames
-from service_runtime.http2.frames import END_HEADERS, END_STREAM, PADDED, ErrorCode, Frame, frame
-from service_runtime.http2.header_blocks import HeaderDecoder, encode_literals
+from service_runtime.http2.frames import END_HEADERS, ErrorCode, Frame, frame
+from service_runtime.http2.header_blocks import encode_literals
 
 pytestmark = pytest.mark.requirement("RUNTIME-012")
 
 MIB = 1 << 20
-GREETING = frames.PREFACE + frames.settings([])
-HEAD = ((":method", "POST"), (":scheme", "http"), (":path", "/t.T/echo"), ("content-type", "application/grpc"))
-IN_TIME = 5.0
-
-
-def head(stream: int, *, path: str = "/t.T/echo", flags: int = END_HEADERS, **fields: str) -> bytes:
-    named = {**dict(HEAD), ":path": path, **{name.replace("_", "-"): value for name, value in fields.items()}}
-    return frame(Frame.HEADERS, flags, stream, encode_literals(named.items()))
-
-
-def message(payload: bytes, *, compressed: int = 0) -> bytes:
-    return struct.pack(">BL", compressed, len(payload)) + payload
-
-
-def data(stream: int, payload: bytes, flags: int = END_STREAM) -> bytes:
-    return frame(Frame.DATA, flags, stream, payload)
-
-
-class Caller:
-    """A caller that speaks in frames."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.writer = reader, writer
-        self._decoder = HeaderDecoder()
-        self.longest = 0
-
-    def send(self, *sent: bytes) -> None:
-        self.writer.write(b"".join(sent))
-
-    async def frames(self) -> AsyncIterator[tuple[int, int, int, bytes]]:
-        """Yield kind, flags, stream and payload until the server closes."""
-        try:
-            while True:
-                length, kind, flags, stream = frames.read_frame_header(await self._reader.readexactly(9), 0)
-                self.longest = max(self.longest, length)
-                yield kind, flags, stream, await self._reader.readexactly(length)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-
-    async def until_closed(self) -> ErrorCode | None:
-        """Wait for the end of the connection; return the reason of the last GOAWAY."""
-        reason = None
-        async with asyncio.timeout(IN_TIME):
-            async for kind, _, _, payload in self.frames():
-                if kind == Frame.GOAWAY:
-                    reason = ErrorCode(struct.unpack(">LL", payload[:8])[1])
-        return reason
-
-    async def first_of(self, wanted: int) -> int:
-        """Wait for the first frame of a stream; return its kind."""
-        async with asyncio.timeout(IN_TIME):
-            return await anext(kind async for kind, _, stream, _ in self.frames() if stream == wanted)
-
-    async def end_of(self, wanted: int) -> StatusCode | ErrorCode | int:
-        """Wait for the end of a stream: its gRPC status, its HTTP status or the reason of its reset."""
-        seen: dict[bytes, bytes] = {}
-        async with asyncio.timeout(IN_TIME):
-            async for kind, flags, stream, payload in self.frames():
-                if kind == Frame.HEADERS:
-                    seen |= dict(self._decoder.decode(payload)) if stream == wanted else {}
-                if stream == wanted and kind == Frame.RST_STREAM:
-                    return ErrorCode(struct.unpack(">L", payload)[0])
-                if stream == wanted and flags & END_STREAM:
-                    break
-        if b"grpc-status" not in seen:
-            return int(seen[b":status"])
-        return next(code for code in StatusCode if code.value[0] == int(seen[b"grpc-status"]))
-
-
-@asynccontextmanager
-async def calling(port: int, *, greeted: bool = True) -> AsyncIterator[Caller]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    caller = Caller(reader, writer)
-    if greeted:
-        caller.send(GREETING)
-    try:
-        yield caller
-    finally:
-        writer.transport.abort()
-
-
-async def echoes(port: int) -> bool:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        ask: Any = channel.unary_unary("/t.T/echo")
-        return bool(await ask(b"served", timeout=IN_TIME) == b"served")
-
-
-@pytest.fixture
-async def port(lean: Any) -> AsyncIterator[int]:
-    async with lean() as listening:
-        yield listening
-        assert await echoes(listening), "others are served whatever a test did"
 
 
 BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
@@ -192,188 +93,10 @@ async def test_a_mistake_ends_its_call_and_the_connection_lives(port: int, mista
         assert await caller.end_of(3) is StatusCode.OK
 
 
-@pytest.mark.parametrize("refused", [False, True])
-async def test_the_same_bytes_mean_another_header_once_the_table_has_changed(port: int, *, refused: bool) -> None:
-    """Header blocks are remembered; one that a refused request brought changes the table all the same."""
-    into_table = b"\x44" + encode_literals([("", "/t.T/refuse")])[2:]  # :path, which becomes index 62
-    other = b"\x44" + encode_literals([("", "/t.T/echo")])[2:]
-    rest = b"\x83\x86" + encode_literals([("content-type", "application/grpc")])
-    spoiled = encode_literals([("connection", "close")]) if refused else b""
-    async with calling(port) as caller:
-        ends = []
-        blocks = [rest[:2] + into_table + rest[2:], rest[:2] + b"\xbe" + rest[2:]]
-        blocks += [blocks[1], rest[:2] + other + rest[2:] + spoiled, blocks[1]]
-        for stream, block in zip(range(1, 11, 2), blocks, strict=True):
-            caller.send(frame(Frame.HEADERS, END_HEADERS, stream, block), data(stream, message(b"")))
-            ends.append(await caller.end_of(stream))
-    changed = ErrorCode.PROTOCOL_ERROR if refused else StatusCode.OK
-    assert ends == [*[StatusCode.NOT_FOUND] * 3, changed, StatusCode.OK]
-
-
-async def test_padding_and_priorities_are_skipped(port: int) -> None:
-    async with calling(port) as caller:
-        block = encode_literals(HEAD)
-        caller.send(
-            frame(
-                Frame.HEADERS,
-                END_HEADERS | PADDED | frames.PRIORITY,
-                1,
-                b"\x03" + bytes(4) + b"\x10" + block + bytes(3),
-            ),
-            data(1, b"\x02" + message(b"padded") + bytes(2), flags=END_STREAM | PADDED),
-        )
-        assert await caller.end_of(1) is StatusCode.OK
-
-
-async def test_a_caller_who_takes_nothing_holds_its_answer_no_longer_than_its_deadline(port: int) -> None:
-    async with calling(port, greeted=False) as caller:
-        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
-        caller.send(head(1, grpc_timeout="300m"), data(1, message(b"x" * 100)))
-        assert await caller.end_of(1) is ErrorCode.CANCEL
-
-
-async def test_an_answer_goes_piece_by_piece_through_a_tiny_window(port: int) -> None:
-    async with calling(port, greeted=False) as caller:
-        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 10)]))
-        caller.send(head(1), data(1, message(bytes(range(100)))))
-        received = bytearray()
-        async with asyncio.timeout(IN_TIME):
-            async for kind, flags, _, payload in caller.frames():
-                if kind == Frame.DATA:
-                    received += payload
-                    caller.send(frames.window_update(1, len(payload)))
-                if kind == Frame.HEADERS and flags & END_STREAM:
-                    break
-        assert received == message(bytes(range(100)))
-
-
-async def test_a_caller_who_asks_for_answers_and_reads_none_is_let_go(port: int) -> None:
-    async with calling(port, greeted=False) as caller:
-        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, frames.MAX_WINDOW)]))
-        caller.send(frames.window_update(0, frames.MAX_WINDOW - frames.DEFAULT_WINDOW))
-        caller.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        for stream in range(1, 201, 2):
-            caller.send(head(stream, path="/t.T/pour"), data(stream, message(b"64")))
-        assert await echoes(port)
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [b"", frames.PREFACE[:10], GREETING + frame(Frame.HEADERS, 0, 1, b"")],
-    ids=["nothing", "half a preface", "half a header block"],
-)
-async def test_a_caller_who_never_finishes_a_head_is_let_go(
-    lean: Any, monkeypatch: pytest.MonkeyPatch, begun: bytes
-) -> None:
-    monkeypatch.setattr(server_module, "_SWEEP_SECONDS", 0.05)
-    async with lean() as port, calling(port, greeted=False) as caller:
-        caller.send(begun)
-        await caller.until_closed()
-        assert await echoes(port)
-
-
-async def test_a_request_that_never_ends_is_ended(lean: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.1)
-    async with lean() as port, calling(port) as caller:
-        caller.send(head(1), data(1, message(b"begun")[:-1], flags=0))
-        assert await caller.end_of(1) is StatusCode.DEADLINE_EXCEEDED
-
-
-async def test_more_bytes_than_the_budget_are_refused_until_some_calls_have_ended(lean: Any) -> None:
-    async with lean(max_held_bytes=100_000) as port, calling(port) as caller:
-        for stream in range(1, 15, 2):
-            caller.send(head(stream, path="/t.T/hold"), data(stream, message(bytes(15_000))))
-        assert await caller.end_of(13) is StatusCode.UNAVAILABLE
-        caller.send(frames.reset(1, ErrorCode.CANCEL), head(15), data(15, message(bytes(5_000))))
-        assert await caller.end_of(15) is StatusCode.OK
-
-
-async def test_a_small_message_that_unfolds_to_much_counts_with_what_it_unfolds_to(lean: Any) -> None:
-    bomb = gzip.compress(bytes(3 * MIB))
-    assert len(bomb) < 4096
-    async with lean(max_held_bytes=MIB) as port, calling(port) as caller:
-        caller.send(head(1, grpc_encoding="gzip"), data(1, message(bomb, compressed=1)))
-        assert await caller.end_of(1) is StatusCode.UNAVAILABLE
-        caller.send(head(3), data(3, message(bytes(15_000))))
-        assert await caller.end_of(3) is StatusCode.OK
-
-
-@pytest.mark.parametrize("method", ["echo", "ignore"])
-async def test_messages_of_no_bytes_count_with_what_they_cost(lean: Any, method: str) -> None:
-    async with lean(max_held_bytes=MIB) as port, calling(port) as caller:
-        caller.send(head(1, path=f"/t.T/{method}"), *[data(1, message(b"") * 3000, flags=0)] * 5)
-        if method == "echo":
-            assert await caller.end_of(1) is StatusCode.UNAVAILABLE
-        else:
-            caller.send(head(3), data(3, message(b"")))
-            assert await caller.end_of(3) is StatusCode.UNAVAILABLE
-
-
-async def test_a_handler_that_does_not_stop_is_counted_as_its_caller_saw_it(lean: Any, service: Any) -> None:
-    async with lean() as port, calling(port) as caller:
-        caller.send(head(1, path="/t.T/insist", grpc_timeout="200m"), data(1, message(b"")))
-        assert await caller.end_of(1) is StatusCode.DEADLINE_EXCEEDED
-        assert await asyncio.wait_for(service.codes.get(), IN_TIME) is StatusCode.DEADLINE_EXCEEDED
-
-
-async def test_an_answer_that_is_not_taken_holds_none_of_the_budget(lean: Any) -> None:
-    async with lean(max_held_bytes=20_000) as port, calling(port, greeted=False) as caller:
-        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
-        caller.send(head(1), data(1, message(bytes(15_000))))
-        assert await caller.first_of(1) == Frame.HEADERS
-        async with calling(port) as other:
-            other.send(head(1), data(1, message(bytes(15_000))))
-            assert await other.end_of(1) is StatusCode.OK
-
-
-async def test_a_stream_that_stops_within_a_message_is_ended(lean: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_SWEEP_SECONDS", 0.05)
-    monkeypatch.setattr(server_module, "_REQUEST_SECONDS", 0.1)
-    async with lean() as port, calling(port) as caller:
-        caller.send(head(1, path="/t.T/chat"), data(1, message(b"begun")[:-1], flags=0))
-        assert await caller.end_of(1) is StatusCode.DEADLINE_EXCEEDED
-
-
 async def test_a_stream_that_ends_within_a_message_is_invalid(port: int) -> None:
     async with calling(port) as caller:
         caller.send(head(1, path="/t.T/chat"), data(1, message(b"begun")[:-1]))
         assert await caller.end_of(1) is StatusCode.INVALID_ARGUMENT
-
-
-async def test_calls_that_are_reset_while_their_answers_wait_leave_nothing_behind(lean: Any) -> None:
-    async with lean() as port, calling(port, greeted=False) as caller:
-        caller.send(frames.PREFACE + frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, 0)]))
-        for stream in range(1, 41, 2):
-            caller.send(head(stream), data(stream, message(b"x" * 1000)))
-            assert await caller.first_of(stream) == Frame.HEADERS
-            caller.send(frames.reset(stream, ErrorCode.CANCEL))
-        caller.send(head(41), data(41, message(b"x")))
-        assert await caller.first_of(41) == Frame.HEADERS
-        gc.collect()
-        assert sum(isinstance(kept, Call) for kept in gc.get_objects()) == 1
-
-
-async def test_heads_that_unfold_to_much_are_not_remembered(port: int) -> None:
-    into_table = b"\x40" + encode_literals([("n", "v" * 4000)])[1:]
-    block = encode_literals(HEAD)
-    async with calling(port) as caller:
-        caller.send(frame(Frame.HEADERS, END_HEADERS, 1, block + into_table), data(1, message(b"")))
-        for stream in range(3, 23, 2):
-            unique = encode_literals([("i", str(stream))])
-            caller.send(frame(Frame.HEADERS, END_HEADERS, stream, block + b"\xbe" * 10 + unique))
-            caller.send(data(stream, message(b"")))
-            assert await caller.end_of(stream) is StatusCode.OK
-        gc.collect()
-        assert sum(isinstance(kept, RequestHead) and len(kept.metadata) > 10 for kept in gc.get_objects()) == 0
-
-
-async def test_windows_that_change_by_the_thousand_hold_nobody_up(port: int) -> None:
-    sizes = frames.settings((frames.Setting.INITIAL_WINDOW_SIZE, size) for size in range(2700))
-    async with calling(port) as caller:
-        caller.send(*(head(stream, path="/t.T/hold") for stream in range(1, 501, 2)), sizes * 100)
-        caller.send(head(501), data(501, message(b"")))
-        assert await caller.end_of(501) is StatusCode.OK
 
 
 async def test_a_refusal_fits_the_frames_that_every_caller_takes(port: int) -> None:
@@ -381,39 +104,6 @@ async def test_a_refusal_fits_the_frames_that_every_caller_takes(port: int) -> N
         caller.send(head(1, path="/" + "\1" * 7000), data(1, message(b"")))
         assert await caller.end_of(1) is StatusCode.UNIMPLEMENTED
         assert caller.longest < 8192
-
-
-async def test_a_busy_caller_may_say_what_it_has_read(port: int) -> None:
-    update = frames.window_update(0, 5) + frames.window_update(0, 5)
-    async with calling(port) as caller:
-        for stream in range(1, 10_200, 2):
-            caller.send(head(stream), data(stream, message(b"")), update)
-            if stream % 100 == 1:
-                assert await caller.end_of(stream) is StatusCode.OK
-        assert await caller.end_of(10_199) is StatusCode.OK
-
-
-async def test_a_call_that_was_on_its_way_when_the_server_said_goodbye_is_answered(lean: Any, service: Any) -> None:
-    async with asyncio.TaskGroup() as tasks, lean(grace=IN_TIME) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        caller = Caller(reader, writer)
-        caller.send(GREETING, head(1, path="/t.T/hold"), data(1, message(b"")))
-        await asyncio.wait_for(service.reached.wait(), IN_TIME)
-
-        async def late() -> list[int]:
-            last = []
-            async for kind, _, stream, payload in caller.frames():
-                if kind == Frame.GOAWAY:
-                    last.append(struct.unpack(">LL", payload[:8])[0])
-                if kind == Frame.PING:  # the server asks whether more is on its way: it is
-                    caller.send(head(3), data(3, message(b"late")), frame(Frame.PING, frames.ACK, 0, payload))
-                if kind == Frame.HEADERS and stream == 3:
-                    service.released.set()
-            return last
-
-        said = tasks.create_task(late())
-    assert said.result() == [frames.LAST_STREAM, 3]
-    writer.close()
 
 
 FRAMES = st.builds(
