@@ -63,6 +63,21 @@ class Metrics:
         self.moved_aside = Gauge(
             "monitoring_databases_moved_aside", "Corrupt databases kept beside the current one.", registry=registry
         )
+
+    def bounded(self, model: str, label: str) -> tuple[str, str]:
+        """Return the pair as metric labels, or "other" once too many pairs were seen."""
+        pair = (model, label)
+        if pair not in self._seen:
+            if len(self._seen) >= _MAX_LABELS:
+                return OTHER, OTHER
+            self._seen.add(pair)
+        return pair
+
+
+class QualityMetrics:
+    """What labels say of the answers, by digest, and split by revision and by arm."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         quality = ["model", "digest"]
         self.accuracy = Gauge(
             "monitoring_accuracy_ratio", "Share of right answers in the window.", quality, registry=registry
@@ -93,12 +108,3 @@ class Metrics:
             split,
             registry=registry,
         )
-
-    def bounded(self, model: str, label: str) -> tuple[str, str]:
-        """Return the pair as metric labels, or "other" once too many pairs were seen."""
-        pair = (model, label)
-        if pair not in self._seen:
-            if len(self._seen) >= _MAX_LABELS:
-                return OTHER, OTHER
-            self._seen.add(pair)
-        return pair

@@ -11,7 +11,7 @@ from service_runtime.deadlines import Deadline
 from service_runtime.errors import ServiceError
 
 from monitoring import history, queries
-from monitoring.metrics import Metrics
+from monitoring.metrics import QualityMetrics
 from monitoring.queries import DigestQuality, Scope
 from monitoring.reader import Query, Reader
 from monitoring.rows import MICROSECONDS
@@ -28,7 +28,7 @@ _SPLIT_BY = ("revision", "arm")
 _MAX_SPLITS = 20
 
 
-async def keep_quality_metrics(reader: Reader, metrics: Metrics, settings: Settings) -> None:
+async def keep_quality_metrics(reader: Reader, metrics: QualityMetrics, settings: Settings) -> None:
     """Refresh the gauges again and again, until cancelled."""
     while True:
         try:
@@ -63,12 +63,12 @@ def _query(settings: Settings) -> Query[_Figures]:
     return query
 
 
-def _publish(found: _Figures, metrics: Metrics) -> None:
+def _publish(found: _Figures, metrics: QualityMetrics) -> None:
     _publish_digests(found.digests, metrics)
     _publish_splits(found.splits, metrics)
 
 
-def _publish_digests(found: list[DigestQuality], metrics: Metrics) -> None:
+def _publish_digests(found: list[DigestQuality], metrics: QualityMetrics) -> None:
     for gauge in (metrics.accuracy, metrics.accuracy_lower, metrics.labelled):
         gauge.clear()
     for each in found[:_MAX_DIGESTS]:
@@ -81,7 +81,7 @@ def _publish_digests(found: list[DigestQuality], metrics: Metrics) -> None:
             metrics.accuracy_lower.labels(*labels).set(accuracy.interval[0])
 
 
-def _publish_splits(found: dict[str, dict[str, list[Split]]], metrics: Metrics) -> None:
+def _publish_splits(found: dict[str, dict[str, list[Split]]], metrics: QualityMetrics) -> None:
     gauges = (metrics.split_accuracy, metrics.split_accuracy_lower, metrics.split_accuracy_upper)
     for gauge in (*gauges, metrics.split_labelled):
         gauge.clear()
