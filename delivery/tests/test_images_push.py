@@ -3,13 +3,13 @@
 import hashlib
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from delivery.images.library import Image, Library
+from local_stack.serving import serving
 from local_stack.settings import StackSettings
 from sandbox.commands import CommandFailed
 from sandbox.progress import Progress
@@ -40,12 +40,8 @@ class Refusal(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def plain() -> Iterator[PlainRegistry]:
-    with PlainRegistry() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(PlainRegistry()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

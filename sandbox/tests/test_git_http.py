@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_stack.serving import serving
 from sandbox.git_http import GitServer
 
 MEGABYTE = 1 << 20
@@ -30,12 +30,8 @@ class Served(GitServer):
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
     assert git("init", "--bare", "--quiet", "--initial-branch=main", tmp_path / "git" / "fairlead.git").returncode == 0
-    with Served(("127.0.0.1", 0), tmp_path / "git") as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Served(("127.0.0.1", 0), tmp_path / "git")) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

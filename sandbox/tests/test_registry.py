@@ -3,13 +3,13 @@
 import hashlib
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from local_stack.serving import serving
 from sandbox.layers import Archive, File, Files, write
 from sandbox.registry import Image, Registry
 
@@ -80,12 +80,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(FakeRegistry()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
