@@ -11,11 +11,20 @@ import yaml
 from delivery.programs import Toolbox
 
 KUBERNETES = "k8s.io/kubernetes@v1.35.4"
-CRDS = {"github.com/argoproj/argo-cd/v3@v3.5.3": "manifests/crds/*-crd.yaml"}
-_FORMAT = 1
+CRDS = {
+    "github.com/argoproj/argo-cd/v3@v3.5.3": "manifests/crds/*-crd.yaml",
+    "github.com/argoproj/argo-rollouts@v1.9.1": "manifests/crds/*-crd.yaml",
+    "github.com/cert-manager/cert-manager@v1.21.2": "deploy/crds/*.yaml",
+    "istio.io/istio@v0.0.0-20260827124520-eed52ebb66ad": "manifests/charts/base/files/crd-all.gen.yaml",
+    "sigs.k8s.io/gateway-api@v1.6.0": "config/crd/standard/*.yaml",
+}
+_FORMAT = 2
 _REF = "#/components/schemas/"
 _METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _PROSE = ("description", "default")
+_JUNCTORS = ("allOf", "anyOf", "oneOf", "not")
+# Some CRDs leave out what every object has.
+_ENVELOPE = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
 
 Schema = dict[str, Any]
 
@@ -50,16 +59,19 @@ def _write_all(folder: Path, toolbox: Toolbox) -> None:
                 _write(folder, identity, {name: schema, **_closure(schema, components)}, name)
     for module, pattern in CRDS.items():
         for path in toolbox.module(module).glob(pattern):
-            for identity, schema in _versions(yaml.safe_load(path.read_text())):
-                schema["properties"]["metadata"] = {"$ref": _REF + _METADATA}
+            for identity, schema in _versions(path):
+                schema["properties"] |= _ENVELOPE | {"metadata": {"$ref": _REF + _METADATA}}
                 _write(folder, identity, {"crd": schema, **metadata}, "crd")
 
 
-def _versions(crd: Schema) -> Iterator[tuple[Mapping[str, str], Schema]]:
-    spec = crd["spec"]
-    for version in spec["versions"]:
-        identity = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
-        yield identity, version["schema"]["openAPIV3Schema"]
+def _versions(file: Path) -> Iterator[tuple[Mapping[str, str], Schema]]:
+    for document in yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader):
+        if not document or document["kind"] != "CustomResourceDefinition":
+            continue  # an admission policy lies among the Gateway API's
+        spec = document["spec"]
+        for version in spec["versions"]:
+            identity = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
+            yield identity, version["schema"]["openAPIV3Schema"]
 
 
 def _write(folder: Path, identity: Mapping[str, str], definitions: Mapping[str, Schema], root: str) -> None:
@@ -93,17 +105,22 @@ def _references(schema: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def _strict(schema: Any) -> Any:
+def _strict(schema: Any, *, closed: bool = True) -> Any:
     """Refuse fields that nobody declared: a misspelt one would be dropped by the API server, or stop the sync."""
     if isinstance(schema, list):
-        return [_strict(each) for each in schema]
+        return [_strict(each, closed=closed) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    made = {key: _strict(value) for key, value in schema.items() if key not in _PROSE or isinstance(value, dict)}
+    # What stands below a junctor only constrains fields that are declared beside it.
+    made = {
+        key: _strict(value, closed=closed and key not in _JUNCTORS)
+        for key, value in schema.items()
+        if key not in _PROSE or isinstance(value, dict)
+    }
     if isinstance(reference := made.get("$ref"), str):
         made["$ref"] = reference.replace(_REF, "#/definitions/")
-    if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+    if closed and isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
         made.setdefault("additionalProperties", False)
     return made
