@@ -36,7 +36,7 @@ format: setup ## Rewrite the sources in the house format
 	$(BIN)/ruff format --quiet .
 
 ##@ Cluster
-.PHONY: cluster cluster-status cluster-down doctor
+.PHONY: cluster cluster-status cluster-down doctor token renew
 cluster: setup ## A real one-node Kubernetes with Argo CD, or what is missing of it
 	@$(BIN)/python -m sandbox up
 	@$(BIN)/python -m delivery.push install
@@ -49,6 +49,15 @@ cluster-down: $(VENV)/.serve ## Remove it and everything of it
 
 doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
 	@$(BIN)/python -m sandbox doctor
+
+SCOPES ?= predict feedback
+SUBJECT ?= me
+TTL ?= 1h
+token: setup ## Print a token for its door (SCOPES="predict feedback" SUBJECT=me TTL=1h; with make -s nothing else)
+	@$(BIN)/python -m delivery.door token --scopes "$(SCOPES)" --subject "$(SUBJECT)" --ttl "$(TTL)"
+
+renew: setup ## A new certificate for its door, as before the old one expires
+	@$(BIN)/python -m delivery.door renew
 
 ##@ End to end
 .PHONY: e2e e2e-all

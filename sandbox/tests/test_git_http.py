@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +107,14 @@ def test_a_repository_that_is_not_there_is_said_to_be_missing(server: Served) ->
     answer = git("ls-remote", f"http://127.0.0.1:{server.server_address[1]}/other.git")
     assert answer.returncode != 0
     assert "not found" in answer.stderr
+
+
+@pytest.mark.requirement("EDGE-008")
+def test_the_keys_of_the_issuer_are_shown_beside_the_repositories(server: Served, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{server.server_address[1]}/issuer/jwks.json"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(url, timeout=5)
+    (tmp_path / "issuer").mkdir()
+    (tmp_path / "issuer" / "jwks.json").write_text('{"keys": []}')
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert (answer.headers["content-type"], answer.read()) == ("application/json", b'{"keys": []}')

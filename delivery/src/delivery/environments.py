@@ -26,6 +26,10 @@ class Facts:
     registry: str
     availability: str
     door: str
+    host: str
+    issuer: str
+    jwks: str
+    audience: str
 
     @classmethod
     def read(cls, folder: Path) -> "Facts":

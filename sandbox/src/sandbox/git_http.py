@@ -1,6 +1,7 @@
 """A git server with smart HTTP: git's own http-backend behind a small web server.
 
-Everybody may fetch. Only this machine may push: a push runs the repository's hooks, and those run as root.
+Everybody may fetch. Only this machine may push: a push runs the repository's hooks, and those run as root. Beside the
+repositories it shows one file, the public keys of the sandbox's issuer of tokens.
 """
 
 import ipaddress
@@ -13,6 +14,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
+
+JWKS = "issuer/jwks.json"
+"""Where the public keys are, both as a path of a URL and beside the folder of repositories."""
 
 _CHUNK = 1 << 16
 
@@ -36,13 +40,28 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # with 1.0, git's client refuses to send a pack in chunks
 
     def do_GET(self) -> None:
-        self._serve()
+        if self.path == f"/{JWKS}":
+            self._show_keys()
+        else:
+            self._serve()
 
     def do_POST(self) -> None:
         self._serve()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         print(self.address_string(), format % args, flush=True)
+
+    def _show_keys(self) -> None:
+        try:
+            keys = (self.server.repositories.parent / JWKS).read_bytes()
+        except FileNotFoundError:
+            self.send_error(404, "The sandbox has no issuer yet: make cluster")
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(keys)))
+        self.end_headers()
+        self.wfile.write(keys)
 
     def _serve(self) -> None:
         if "git-receive-pack" in self.path and not self.server.may_push(self.client_address[0]):

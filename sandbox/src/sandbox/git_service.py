@@ -1,5 +1,6 @@
 """The git server as a process of this machine: hooks build images, so it does not live in the node."""
 
+import hashlib
 import http.client
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import git_http
 from sandbox.commands import output_of
 from sandbox.problem import Problem
 from sandbox.settings import HOST_IP, SandboxSettings
@@ -36,6 +38,11 @@ class GitService:
         """Where this machine pushes to and Argo CD fetches from."""
         return f"http://{self.address}:{self.settings.git_port}/{REPOSITORY}"
 
+    @property
+    def jwks(self) -> Path:
+        """The file of public keys that the server shows."""
+        return self.settings.state / git_http.JWKS
+
     def start(self) -> None:
         """Create the repository and start the server, unless both are there."""
         repository = self.repositories / REPOSITORY
@@ -43,8 +50,9 @@ class GitService:
             output_of(["git", "init", "--bare", "--quiet", "--initial-branch=main", str(repository)])
         # The clone of a machine that runs CI may lack the past.
         output_of(["git", "-C", str(repository), "config", "receive.shallowUpdate", "true"])
-        if self.pid():
+        if self.pid() and self._program_file.exists() and self._program_file.read_text() == _program():
             return
+        self.stop()  # it may be of an older checkout, and lack what this one's cluster needs
         where = [self.address, str(self.settings.git_port), str(self.repositories)]
         with (self.settings.logs / "git.log").open("ab") as log:
             process = subprocess.Popen(
@@ -56,6 +64,7 @@ class GitService:
                 cwd=self.repositories,
             )
         self._pid_file.write_text(str(process.pid))
+        self._program_file.write_text(_program())
         self._wait(process)
 
     def stop(self) -> None:
@@ -77,6 +86,10 @@ class GitService:
     def _pid_file(self) -> Path:
         return self.settings.state / "git.pid"
 
+    @property
+    def _program_file(self) -> Path:
+        return self.settings.state / "git.program"
+
     def _wait(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _START_S
         while not self.answers():
@@ -95,6 +108,11 @@ class GitService:
             return False
         finally:
             connection.close()
+
+
+def _program() -> str:
+    """Return what tells one version of the server from another."""
+    return hashlib.sha256(Path(git_http.__file__).read_bytes()).hexdigest()
 
 
 def port_is_free(port: int) -> bool:

@@ -64,6 +64,16 @@ class SandboxSettings:
         return self.state / "bin"
 
     @property
+    def ca(self) -> Path:
+        """The certificate that callers of the door trust."""
+        return self.state / "ca.pem"
+
+    @property
+    def keys(self) -> Path:
+        """Private keys: of the certificate authority and of the issuer of tokens."""
+        return self.state / "keys"
+
+    @property
     def logs(self) -> Path:
         """What the node's own processes print."""
         return self.state / "logs"

@@ -11,14 +11,17 @@ from sandbox.git_service import REPOSITORY, GitService
 from sandbox.kubectl import Kubectl
 from sandbox.problem import Problem
 from sandbox.progress import Progress
-from sandbox.settings import SandboxSettings
+from sandbox.settings import ROOT, SandboxSettings
 
+from delivery.door.local import LocalDoor
+from delivery.environments import Facts
 from delivery.images.library import Library
 from delivery.push.argo_cd import ArgoCD
 from delivery.push.deploy import Deployment
 from delivery.push.judged import Judged
 from delivery.push.received import Update, deployable, refusal, updates
 from delivery.repository import GitFailed, Repository
+from delivery.stages import LOCAL
 
 _HOOKS = {"pre-receive": "check", "post-receive": "deploy"}
 _PROGRESS_S = 5.0
@@ -35,6 +38,8 @@ def main() -> int:
     try:
         if arguments.command == "install":
             install(repository.resolve())
+            if not arguments.repository:
+                _furnish(settings)
         elif arguments.command == "check":
             return _check(list(updates(sys.stdin)), Judged(repository / "judged"))
         else:
@@ -56,6 +61,12 @@ def install(repository: Path) -> None:
         run = f'exec "{sys.executable}" -m delivery.push {command} --repository "{repository}"\n'
         hook.write_text(f"#!/bin/sh\n{unset}{run}")
         hook.chmod(0o755)
+
+
+def _furnish(settings: SandboxSettings) -> None:
+    """Let the door have a certificate that lasts, and say how to call it."""
+    facts = Facts.read(ROOT / "clusters" / LOCAL / "facts")
+    LocalDoor.of(facts, settings).provide(Kubectl(settings.bin / "kubectl", settings.kubeconfig))
 
 
 def _check(received: list[Update], judged: Judged) -> int:
@@ -90,7 +101,7 @@ def _deploy(settings: SandboxSettings, repository: Path, received: list[Update])
     library = Library(settings.cache.parent, progress)
     argo_cd = ArgoCD(Kubectl(settings.bin / "kubectl", settings.kubeconfig))
     try:
-        Deployment(Repository(repository), library, argo_cd, progress).run(commit)
+        Deployment(Repository(repository), library, argo_cd, progress, settings).run(commit)
     except (CommandFailed, GitFailed) as failure:
         raise Problem(
             f"main is {commit[:12]}, but it is not deployed: {failure}", "Mend it and push again."

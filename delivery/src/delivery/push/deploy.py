@@ -6,7 +6,9 @@ from pathlib import Path
 
 from sandbox.progress import Progress
 from sandbox.registry import Registry
+from sandbox.settings import SandboxSettings
 
+from delivery.door.local import LocalDoor
 from delivery.environments import Facts
 from delivery.images.inputs import Inputs, services_with_images
 from delivery.images.library import Library
@@ -28,12 +30,15 @@ class Deployment:
     library: Library
     argo_cd: ArgoCD
     progress: Progress
+    settings: SandboxSettings
 
     def run(self, commit: str) -> None:
         """Build what changed, write the releases on top of the commit, tell Argo CD, wait."""
         with self.repository.worktree(commit) as tree:
             facts = Facts.read(tree.root / _ENVIRONMENT / "facts")
             digests = self._images(tree.root, facts.registry)
+            # Certificates and tokens are not in git, and pods of the door wait for them.
+            LocalDoor.of(facts, self.settings).provide(self.argo_cd.kubectl)
             write_releases(tree.root, LOCAL, digests)
             before = _tip(self.repository)
             deployed = self._commit(tree, commit, digests)
