@@ -157,6 +157,29 @@ async def test_revisions_and_arms_are_judged_as_digests_are(monitoring: Any, mad
     assert judged(monitoring, by="arm", stable="colours/blue", canary="colours/red")["verdict"] == "promote"
 
 
+@pytest.mark.requirement("MONITORING-036")
+async def test_a_new_digest_is_judged_against_whoever_else_answers(monitoring: Any, made: Any, label: Label) -> None:
+    await label(*alternating(made, 20, stable=RIGHT, canary=WRONG))
+    against_others = judged(monitoring, stable="others")
+    assert (against_others["verdict"], against_others["stable"]["name"]) == ("abort", "others")
+    assert against_others["evidence"] == judged(monitoring)["evidence"]
+
+
+@pytest.mark.requirement("MONITORING-036")
+async def test_a_digest_that_alone_answers_needs_no_labels_once_enough_calls_show_it(
+    monitoring: Any, made: Any
+) -> None:
+    """A release that leaves the model as it is: its calls are the same digest's as stable's."""
+    await monitoring.record(made(digest=OLD, ago=600), *(made(digest=NEW) for _ in range(19)))
+    assert judged(monitoring, stable="others")["verdict"] == "inconclusive"
+    await monitoring.record(made(digest=NEW))
+    alone = judged(monitoring, stable="others")
+    assert (alone["verdict"], alone["canary"]["trials"]) == ("promote", 0)
+    assert "Nobody else answers" in alone["reason"]
+    await monitoring.record(made(digest=OLD))
+    assert judged(monitoring, stable="others")["verdict"] == "inconclusive"
+
+
 @pytest.mark.requirement("MONITORING-029")
 async def test_sides_that_several_models_share_need_the_model(monitoring: Any, made: Any, label: Label) -> None:
     other = made(digest=NEW)

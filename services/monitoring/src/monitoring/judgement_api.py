@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from monitoring.comparisons import Pair
-from monitoring.judgements import AccuracyJudged, DisagreementJudged, Sides, judge_accuracy, judge_disagreement
+from monitoring.judgements import OTHERS, AccuracyJudged, DisagreementJudged, Sides, judge_accuracy, judge_disagreement
 from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement, Verdict
 from monitoring.overview import Json, proportion_json
 from monitoring.reader import Reader
@@ -58,7 +58,7 @@ def judgement_routes(reader: Reader, *, timeout: float) -> list[Route]:
 def _accuracy(judged: AccuracyJudged, sides: Sides) -> Json:
     judgement = judged.judgement
     return {
-        "verdict": judgement.verdict,
+        "verdict": judged.verdict,
         "reason": _reason(judged),
         "evidence": _evidence(judgement),
         "by": sides.by,
@@ -105,6 +105,8 @@ def _disagreement_reason(judgement: RateJudgement) -> str:
 
 def _reason(judged: AccuracyJudged) -> str:
     judgement = judged.judgement
+    if judged.alone:
+        return "Nobody else answers for this model, so there is nothing to compare with."
     if judgement.verdict is Verdict.ABORT:
         return "The canary's accuracy is lower than stable's by more than is tolerated."
     if judgement.verdict is Verdict.PROMOTE:
@@ -127,7 +129,7 @@ def _sides_of(asked: dict[str, str]) -> Sides:
     by = asked.get("by", "digest")
     if by not in PARTS:
         raise _invalid("by", f"must be one of {', '.join(PARTS)}")
-    stable, canary = _names_of(asked, by)
+    stable, canary = _names_of(asked, by, OTHERS)
     return Sides(by, stable, canary, model=asked.get("model", ""), since=_moment(asked.get("since", "")))
 
 
@@ -136,10 +138,11 @@ def _pair_of(asked: dict[str, str]) -> Pair:
     return Pair(stable, shadow, since=_moment(asked.get("since", "")) or 0)
 
 
-def _names_of(asked: dict[str, str], by: str) -> tuple[str, str]:
+def _names_of(asked: dict[str, str], by: str, stand_in: str = "") -> tuple[str, str]:
     form, meaning = _FORMS[by]
     for name in ("stable", "canary"):
-        if not form.fullmatch(asked.get(name, "")):
+        stands_in = name == "stable" and stand_in and asked.get(name) == stand_in
+        if not stands_in and not form.fullmatch(asked.get(name, "")):
             raise _invalid(name, f"must be {meaning}")
     if asked["stable"] == asked["canary"]:
         raise _invalid("canary", f"is the {by} of stable: nothing is to be compared")

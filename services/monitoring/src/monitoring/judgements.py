@@ -1,15 +1,22 @@
 """Judging a canary by the labels of what it and stable answered, or by how its answers differ from stable's."""
 
 import sqlite3
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from service_runtime.errors import InvalidInput, Violation
 
 from monitoring.comparisons import Pair, TensorFigures, disagreements, failures, tensor_figures
-from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement
+from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement, Verdict
 from monitoring.outcomes import beginning, outcomes
+from monitoring.rows import MICROSECONDS
 from monitoring.sources import PARTS, Source, sources
+
+OTHERS = "others"
+"""In place of stable: whoever else answers for this model. A rollout knows which digest is new, not which one is old."""
+_RECENT_S = 60
+_ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,12 @@ class Sides:
     def pick(self, known: Mapping[int, Source]) -> tuple[set[int], set[int]]:
         """Return the ids of stable's and of the canary's sources."""
         value_of = PARTS[self.by]
-        stable, canary = (
-            {number for number, source in known.items() if value_of(source) == wanted}
-            for wanted in (self.stable, self.canary)
-        )
+        canary = {number for number, source in known.items() if value_of(source) == self.canary}
+        names = {known[number].name for number in canary}
+        if self.stable == OTHERS:
+            stable = {number for number, source in known.items() if source.name in names} - canary
+        else:
+            stable = {number for number, source in known.items() if value_of(source) == self.stable}
         if len({known[number].name for number in stable | canary}) > 1:
             problem = f"must be given: several models bear this {self.by}"
             raise InvalidInput(f"model {problem}.", violations=(Violation("model", problem),))
@@ -45,6 +54,13 @@ class AccuracyJudged:
 
     judgement: DropJudgement
     since: int | None
+    alone: bool = False
+    """Whether nobody else answers, so that there is nothing to compare with."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be done: a rollout that leaves the model as it is needs no labels."""
+        return Verdict.PROMOTE if self.alone else self.judgement.verdict
 
 
 def judge_accuracy(connection: sqlite3.Connection, sides: Sides, limits: Limits) -> AccuracyJudged:
@@ -53,12 +69,25 @@ def judge_accuracy(connection: sqlite3.Connection, sides: Sides, limits: Limits)
     stable, canary = sides.pick(sources(connection, name=sides.model))
     if not canary:
         return AccuracyJudged(judgement, sides.since)
+    if sides.stable == OTHERS and _is_alone(connection, canary, stable):
+        return AccuracyJudged(judgement, sides.since, alone=True)
     began_at, began_after = beginning(connection, min(canary))  # of its sources the one that was recorded first
     since = began_at if sides.since is None else sides.since
     for _, source, success in outcomes(connection, stable | canary, made_since=since, after=began_after):
         if judgement.observe(canary=source in canary, success=bool(success)).conclusive:
             break
     return AccuracyJudged(judgement, since)
+
+
+def _is_alone(connection: sqlite3.Connection, canary: Iterable[int], others: Iterable[int]) -> bool:
+    """Say whether all recent calls are the canary's, and enough that at any weight the others would have had some."""
+    calls: dict[int, int] = dict(
+        connection.execute(
+            "SELECT model_id, count(*) FROM predictions WHERE made_at >= ? GROUP BY model_id",
+            (int((time.time() - _RECENT_S) * MICROSECONDS),),
+        ).fetchall()
+    )
+    return sum(calls.get(each, 0) for each in canary) >= _ENOUGH and not any(calls.get(each) for each in others)
 
 
 @dataclass(frozen=True, slots=True)
