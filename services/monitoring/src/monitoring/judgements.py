@@ -14,7 +14,7 @@ from monitoring.rows import MICROSECONDS
 from monitoring.sources import PARTS, Source, sources
 
 OTHERS = "others"
-"""In place of stable: whoever else answers for this model. A rollout knows which digest is new, not which one is old."""
+"""In place of stable: whoever else answers for this model. A rollout knows which digest is new, not which runs."""
 _RECENT_S = 60
 _ENOUGH = 20
 
