@@ -36,7 +36,7 @@ format: setup ## Rewrite the sources in the house format
 	$(BIN)/ruff format --quiet .
 
 ##@ Cluster
-.PHONY: cluster cluster-status cluster-down doctor token renew
+.PHONY: cluster cluster-status cluster-down doctor rollouts token renew
 cluster: setup ## A real one-node Kubernetes with Argo CD, or what is missing of it
 	@$(BIN)/python -m sandbox up
 	@$(BIN)/python -m delivery.push install
@@ -49,6 +49,9 @@ cluster-down: $(VENV)/.serve ## Remove it and everything of it
 
 doctor: $(VENV)/.serve ## Look at this machine and the cluster, say what to type
 	@$(BIN)/python -m sandbox doctor
+
+rollouts: setup ## Every rollout, its weight and its analysis, live (ONCE=1: print and end; WATCH=gateway: to its end)
+	@$(BIN)/python -m delivery.rollouts $(if $(ONCE),--once) $(if $(WATCH),--wait "$(WATCH)")
 
 SCOPES ?= predict feedback
 SUBJECT ?= me
@@ -89,7 +92,7 @@ promote: setup ## Copy a release to the next environment, as a pull request (SER
 	@$(BIN)/python -m delivery.promotion promote --service "$(SERVICE)" --from "$(FROM)" --to "$(TO)" $(if $(PRINT),--print)
 
 rollback: setup ## Bring back what ran before, as a pull request (SERVICE=gateway ENV=prod)
-	@$(BIN)/python -m delivery.promotion rollback --service "$(SERVICE)" --environment "$(ENV)" $(if $(PRINT),--print)
+	@$(BIN)/python -m delivery.promotion rollback --service "$(SERVICE)" --environment "$(ENV)" --why "$(WHY)" $(if $(PRINT),--print)
 
 verify: setup ## Who signed what an environment runs: only the release workflow may have (SERVICE=gateway ENV=dev)
 	@$(BIN)/python -m delivery.release verify --service "$(or $(SERVICE),all)" --environment "$(or $(ENV),dev)"

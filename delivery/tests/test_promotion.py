@@ -202,6 +202,16 @@ def test_a_promotion_that_came_by_a_merge_is_rolled_back_to_what_main_ran(fork: 
         assert f"sha256:{expected * 64}" in file_at(fork, "main", "prod", "gateway")
 
 
+@pytest.mark.requirement("PROMOTION-005", "ROLLOUT-003")
+def test_a_rollback_says_why_and_no_line_of_that_opens_the_gate_or_ends_the_quote(fork: Any) -> None:
+    fork.release("2", "gateway", environment="prod")
+    why = "success-ratio failed: 0.8\n```\n\x1b[31mAll-Environments: let me in"
+    done = promotion(fork, "rollback", "--service", "gateway", "--environment", "prod", "--why", why)
+    message = fork.git("log", "-1", "--format=%B", made(fork, done))
+    assert "Why:\n\n    success-ratio failed: 0.8\n    ```\n    [31mAll-Environments: let me in\n" in message
+    assert "\n````diff\nsuccess-ratio failed: 0.8\n```\n[31mAll-Environments: let me in\n````\n" in done.stdout
+
+
 GH = """#!/bin/sh
 case "$1 $2" in
   "auth status") exit 0 ;;

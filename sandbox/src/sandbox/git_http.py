@@ -1,7 +1,7 @@
 """A git server with smart HTTP: git's own http-backend behind a small web server.
 
-Everybody may fetch. Only this machine may push: a push runs the repository's hooks, and those run as root. Beside the
-repositories it shows one file, the public keys of the sandbox's issuer of tokens.
+Everybody may fetch, and post notices. Only this machine may push: a push runs the repository's hooks, and those run as
+root. Beside the repositories it shows one file, the public keys of the sandbox's issuer of tokens.
 """
 
 import ipaddress
@@ -14,6 +14,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
+
+from sandbox.notices import LARGEST, Notices
 
 JWKS = "issuer/jwks.json"
 """Where the public keys are, both as a path of a URL and beside the folder of repositories."""
@@ -28,7 +30,13 @@ class GitServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], repositories: Path) -> None:
         self.repositories = repositories
+        self.notices = Notices(repositories)
         super().__init__(address, _Handler)
+
+    def server_close(self) -> None:
+        """Take no more, and end what waits."""
+        super().server_close()
+        self.notices.close()
 
     def may_push(self, caller: str) -> bool:
         """Say whether a caller is this machine; pods come from the node's address."""
@@ -46,7 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._serve()
 
     def do_POST(self) -> None:
-        self._serve()
+        if self.server.notices.is_one(self.path):
+            self._notice()
+        else:
+            self._serve()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         print(self.address_string(), format % args, flush=True)
@@ -75,6 +86,20 @@ class _Handler(BaseHTTPRequestHandler):
                 with suppress(BrokenPipeError):
                     self._send_body(backend.stdin)
                 self._relay(backend.stdout)
+
+    def _notice(self) -> None:
+        """Answer at once: who sends a notice may do nothing else until it has the answer."""
+        size = self.headers.get("Content-Length", "")
+        if not size.isdecimal() or int(size) > LARGEST:
+            self.close_connection = True
+            self.send_error(413, f"A notice has at most {LARGEST} bytes and says how many")
+            return
+        if self.server.notices.take(self.path, self.rfile.read(int(size))):
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            self.send_error(429, "Too many notices wait")
 
     def _environment(self) -> dict[str, str]:
         url = urlsplit(self.path)

@@ -19,6 +19,7 @@ from delivery.promotion.pull_request import body, can_open, opened
 from delivery.promotion.rollback import roll_back
 from delivery.repository import Repository
 
+_LONGEST_REASON = 2000
 _USES = {
     "promote": "make promote SERVICE=gateway FROM=dev TO=staging",
     "rollback": "make rollback SERVICE=gateway ENV=prod",
@@ -43,7 +44,14 @@ def _move(arguments: argparse.Namespace, repository: Repository) -> Move:
     if arguments.command == "promote":
         steps = {"source": arguments.source, "target": arguments.target}
         return promote(repository, Toolbox(), service=arguments.service, **steps)
-    return roll_back(repository, Toolbox(), service=arguments.service, environment=arguments.environment)
+    where = {"service": arguments.service, "environment": arguments.environment}
+    return roll_back(repository, Toolbox(), **where, why=_shortened(arguments.why))
+
+
+def _shortened(why: str) -> str:
+    """Keep what a commit message can bear of a text that came from anywhere, as printable lines."""
+    lines = ["".join(letter for letter in line if letter.isprintable()) for line in why.splitlines()]
+    return "\n".join(lines)[:_LONGEST_REASON].strip()
 
 
 def _present(repository: Repository, move: Move, *, may_open: bool) -> None:
@@ -67,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     promotion.set_defaults(needs=("service", "source", "target"))
     rollback = commands.add_parser("rollback", help="bring back what ran before")
     rollback.add_argument("--environment", required=True)
+    rollback.add_argument("--why", default="", help="a reason, for the commit and the pull request")
     rollback.set_defaults(needs=("service", "environment"))
     for command in (promotion, rollback):
         command.add_argument("--service", required=True, help="promote also takes all: those that differ")

@@ -36,6 +36,8 @@ class Move:
     changes: Sequence[NewRelease]
     before: Sequence[Release]
     difference: Difference
+    why: str = ""
+    """What somebody or something else said of it: text of a stranger."""
 
 
 def made(
@@ -46,6 +48,7 @@ def made(
     branch: str,
     title: str,
     changes: Sequence[NewRelease],
+    why: str = "",
 ) -> Move:
     """Commit changes, one by one, to a new branch on top of HEAD, without touching the work tree."""
     if repository.has_branch(branch):
@@ -63,7 +66,7 @@ def made(
             tree.git("commit", "--quiet", "--no-verify", "--message", change.message, "--", str(path))
         difference = Difference(environment, rendered, rendered_objects(folder, renderer))
         repository.git("branch", branch, tree.commit("HEAD"))
-    return Move(environment, branch, base, title, changes, before, difference)
+    return Move(environment, branch, base, title, changes, before, difference, why)
 
 
 def require_committed(repository: Repository, paths: Sequence[object]) -> None:

@@ -21,7 +21,8 @@ def body(repository: Repository, move: Move) -> str:
     """Return the text of the pull request."""
     rendered = list(move.difference.lines())
     count = f"What {move.environment} renders to changes in {len(move.difference.names)} objects:"
-    return "\n".join([*_table(move), *_commits(repository, move), "", count, "", fenced(rendered)])
+    why = ["", "Why:", "", fenced(move.why.splitlines())] if move.why else []
+    return "\n".join([*_table(move), *why, *_commits(repository, move), "", count, "", fenced(rendered)])
 
 
 def can_open(repository: Repository) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 
 from sandbox.problem import Problem
 
@@ -29,7 +30,7 @@ class _Past:
         return _REVERTS in self.message
 
 
-def roll_back(repository: Repository, toolbox: Toolbox, *, service: str, environment: str) -> Move:
+def roll_back(repository: Repository, toolbox: Toolbox, *, service: str, environment: str, why: str = "") -> Move:
     """Commit what ran before the release that runs now to a branch; again, and it goes back further."""
     require_stage(environment)
     if service == ALL:
@@ -48,7 +49,8 @@ def roll_back(repository: Repository, toolbox: Toolbox, *, service: str, environ
         environment=environment,
         branch=f"rollback/{service}-in-{environment}-{undone.commit[:8]}",
         title=f"Roll back {service} in {environment}",
-        changes=[NewRelease(service, undone.before, _message(repository, service, environment, undone))],
+        changes=[NewRelease(service, undone.before, _message(repository, service, environment, undone, why))],
+        why=why,
     )
 
 
@@ -64,11 +66,13 @@ def _history(repository: Repository, path: Path) -> Iterator[_Past]:
         yield _Past(commit, before, repository.content(commit, path), message)
 
 
-def _message(repository: Repository, service: str, environment: str, undone: _Past) -> str:
+def _message(repository: Repository, service: str, environment: str, undone: _Past, why: str) -> str:
     digests = Release.parse(undone.before).digests
     main = short(digests[f"fairlead/{service}"])
     others = len(repository.git("show", "--first-parent", "--format=", "--name-only", undone.commit).split()) > 1
     whole = f", in {release_path(environment, service)} alone" if others else ""
     comes = "\n".join(f"{name}@{digest}" for name, digest in digests.items())
     subject = f"Roll back {service} in {environment} to {main}"
-    return f"{subject}\n\n{_REVERTS}{undone.commit}{whole}.\n\nWhat comes back:\n\n{comes}"
+    # Indented, no line of a stranger's text is a trailer, such as the one that opens the gate.
+    because = f"\n\nWhy:\n\n{indent(why, '    ')}" if why else ""
+    return f"{subject}\n\n{_REVERTS}{undone.commit}{whole}.{because}\n\nWhat comes back:\n\n{comes}"

@@ -23,14 +23,18 @@ from delivery.push.received import Update, deployable, refusal, updates
 from delivery.repository import GitFailed, Repository
 from delivery.stages import LOCAL
 
-_HOOKS = {"pre-receive": "check", "post-receive": "deploy"}
+_HOOKS = {
+    "pre-receive": "delivery.push check",
+    "post-receive": "delivery.push deploy",
+    "notice-rollout-aborted": "delivery.proposals",
+}
 _PROGRESS_S = 5.0
 
 
 def main() -> int:
     """Install the hooks, or be one; 1 refuses the push."""
     parser = argparse.ArgumentParser(prog="python -m delivery.push", description=__doc__)
-    parser.add_argument("command", choices=["install", *_HOOKS.values()])
+    parser.add_argument("command", choices=["install", "check", "deploy"])
     parser.add_argument("--repository", type=Path, help="default: the sandbox's")
     arguments = parser.parse_args()
     settings = SandboxSettings.read()
@@ -57,10 +61,12 @@ def install(repository: Path) -> None:
     for name, command in _HOOKS.items():
         hook = repository / "hooks" / name
         # After the push git's own variables point into the bare repository, wherever a command is run.
-        unset = "unset $(git rev-parse --local-env-vars)\n" if command == "deploy" else ""
-        run = f'exec "{sys.executable}" -m delivery.push {command} --repository "{repository}"\n'
+        unset = "unset $(git rev-parse --local-env-vars)\n" if name == "post-receive" else ""
+        run = f'exec "{sys.executable}" -m {command} --repository "{repository}"\n'
         hook.write_text(f"#!/bin/sh\n{unset}{run}")
         hook.chmod(0o755)
+    # What deploy/local was before is how a revert finds what served then.
+    Repository(repository).git("config", "core.logAllRefUpdates", "true")
 
 
 def _furnish(settings: SandboxSettings) -> None:

@@ -17,6 +17,7 @@ from sandbox.progress import Step
 from delivery.push.pods import last_words
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
+from delivery.rollouts.told import aborted, under_way
 
 _SERVICES = "/api/v1/namespaces/argocd/services"
 # One answers for applications, the other for what makes them.
@@ -25,7 +26,8 @@ _RECEIVERS = (
     f"{_SERVICES}/http:argocd-applicationset-controller:webhook/proxy/api/webhook",
 )
 _REFRESH = "argocd.argoproj.io/refresh=normal"
-_DEADLINE_S = 300.0
+# A canary of each service that changed, one wave after another; what goes wrong is told by the cluster much earlier.
+_DEADLINE_S = 900.0
 _POLL_S = 1.0
 _SURE = 15
 
@@ -65,12 +67,16 @@ class ArgoCD:
         deadline = time.monotonic() + _DEADLINE_S
         wanted, failing = list(wanted), 0
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
-            step.detail = "; ".join(missing[:3])
+            step.detail = "; ".join((under_way(self.kubectl, namespace) or missing)[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
             # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
-                reasons = (*(failures or missing), *last_words(self.kubectl, namespace))
+                reasons = (
+                    *(failures or missing),
+                    *aborted(self.kubectl, namespace),
+                    *last_words(self.kubectl, namespace),
+                )
                 why = "\n".join(f"    {line}" for line in reasons)
                 raise Problem(
                     f"The commit does not run:\n{why}",

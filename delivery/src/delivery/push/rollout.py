@@ -54,7 +54,7 @@ class Application:
         if self.operated == commit and self.phase in _FAILED:
             return f"{self.name}: {self.message}"
         if self.operated == commit and self.health == "Degraded":
-            return f"{self.name}: its pods do not become ready"
+            return f"{self.name}: its pods do not become ready, or are not what callers should get"
         return ""
 
 

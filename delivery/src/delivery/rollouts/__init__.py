@@ -1,0 +1,1 @@
+"""make rollouts: what every rollout does now, and how its canary is judged."""

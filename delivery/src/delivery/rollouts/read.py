@@ -1,0 +1,156 @@
+"""Rollouts as the API server describes them: phase, step, weight, revisions and their analyses."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from delivery.manifests import dig
+from delivery.rollouts.analyses import Analysis
+
+KINDS = "rollouts.argoproj.io,analysisruns.argoproj.io,replicasets.apps,virtualservices.networking.istio.io,configmaps"
+"""What is asked for in one call."""
+_HASH = "rollouts-pod-template-hash"
+_PINS = "INFERENCE_PINS"
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What one ReplicaSet runs."""
+
+    hash: str
+    runs: str
+    """Image and, for who serves models, their digests, short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One service on its way from one revision to the next, or at rest."""
+
+    service: str
+    phase: str
+    """healthy, canary, paused, aborted, degraded, or what Argo Rollouts says besides."""
+    message: str
+    step: str
+    weight: int | None
+    """Percent of calls that the canary gets, as the VirtualService says; None without one."""
+    intended: int | None
+    """The same, as Argo Rollouts says."""
+    stable: Revision
+    canary: Revision | None
+    analyses: tuple[Analysis, ...]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is not at an end yet."""
+        return self.phase not in {"healthy", "aborted", "degraded"}
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended as git says."""
+        return self.phase == "healthy"
+
+
+def rollouts(items: Iterable[Mapping[str, Any]]) -> list[Rollout]:
+    """Return every rollout among the objects of a namespace."""
+    objects = list(items)
+    found = [each for each in objects if each["kind"] == "Rollout"]
+    return [_rollout(each, objects) for each in sorted(found, key=lambda item: str(item["metadata"]["name"]))]
+
+
+def _rollout(item: Mapping[str, Any], objects: list[Mapping[str, Any]]) -> Rollout:
+    status, name = item.get("status", {}), str(item["metadata"]["name"])
+    stable, current = status.get("stableRS", ""), status.get("currentPodHash", "")
+    own = [each for each in objects if _owner(each) == name]
+    revisions = {revision.hash: revision for revision in _revisions(own, objects)}
+    unknown = Revision(current, "")
+    return Rollout(
+        service=name,
+        phase=_phase(item),
+        message=status.get("message", ""),
+        step=_step(item),
+        weight=_weight(item, objects),
+        intended=dig(status, "canary", "weights", "canary", "weight"),
+        stable=revisions.get(stable, Revision(stable, "")),
+        canary=revisions.get(current, unknown) if current != stable else None,
+        analyses=tuple(_analyses(own, current)),
+    )
+
+
+def _phase(item: Mapping[str, Any]) -> str:
+    status = item.get("status", {})
+    # Until the controller has seen a change, its status is about the one before.
+    if str(status.get("observedGeneration", "")) != str(item["metadata"].get("generation", "")):
+        return "not seen yet"
+    if status.get("abort"):
+        return "aborted"
+    phase = str(status.get("phase", "unknown")).lower()
+    pauses = {each.get("reason") for each in status.get("pauseConditions", [])}
+    as_planned = phase == "progressing" or (phase == "paused" and pauses == {"CanaryPauseStep"})
+    return "canary" if as_planned and status.get("stableRS") != status.get("currentPodHash") else phase
+
+
+def _step(item: Mapping[str, Any]) -> str:
+    steps = dig(item, "spec", "strategy", "canary", "steps", default=[])
+    index = dig(item, "status", "currentStepIndex")
+    if not steps or index is None or index >= len(steps):
+        return ""
+    return f"step {index + 1} of {len(steps)}: {_said(steps[index])}"
+
+
+def _said(step: Mapping[str, Any]) -> str:
+    [(kind, value), *_] = step.items()
+    if kind == "setWeight":
+        return f"weight {value} %"
+    if kind == "pause":
+        duration = (value or {}).get("duration")
+        return f"pause {duration}" if duration else "pause until promoted"
+    if kind == "analysis":
+        return "analysis " + ", ".join(each["templateName"] for each in value.get("templates", []))
+    return str(kind)
+
+
+def _weight(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> int | None:
+    routing = dig(item, "spec", "strategy", "canary", "trafficRouting", "istio", default={})
+    wanted = dig(routing, "virtualService", "name")
+    subset = dig(routing, "destinationRule", "canarySubsetName")
+    for each in objects:
+        if (each["kind"], each["metadata"]["name"]) == ("VirtualService", wanted):
+            routes = [route for http in dig(each, "spec", "http", default=[]) for route in http.get("route", [])]
+            weights = [route.get("weight", 0) for route in routes if dig(route, "destination", "subset") == subset]
+            return weights[0] if weights else None
+    return None
+
+
+def _revisions(own: Iterable[Mapping[str, Any]], objects: list[Mapping[str, Any]]) -> Iterator[Revision]:
+    settings = {each["metadata"]["name"]: each.get("data", {}) for each in objects if each["kind"] == "ConfigMap"}
+    for each in own:
+        if each["kind"] == "ReplicaSet":
+            containers = dig(each, "spec", "template", "spec", "containers", default=[])
+            parts = [f"image {short(container['image'])}" for container in containers[:1]]
+            parts += [f"model {model}" for model in _models(containers, settings)]
+            yield Revision(each["metadata"]["labels"].get(_HASH, ""), ", ".join(parts))
+
+
+def _models(containers: Iterable[Mapping[str, Any]], settings: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    for container in containers:
+        for source in container.get("envFrom", []):
+            pins = settings.get(dig(source, "configMapRef", "name", default=""), {}).get(_PINS, "")
+            for pin in filter(None, pins.split(",")):
+                yield short(pin)
+
+
+def _analyses(own: Iterable[Mapping[str, Any]], current: str) -> list[Analysis]:
+    """Return the analyses of the revision that git asks for, oldest first."""
+    found = [Analysis.read(each) for each in own if each["kind"] == "AnalysisRun"]
+    return sorted((each for each in found if each.revision == current), key=lambda each: each.created)
+
+
+def _owner(item: Mapping[str, Any]) -> str:
+    owners = item["metadata"].get("ownerReferences", [])
+    return next((str(each["name"]) for each in owners if each["kind"] == "Rollout"), "")
+
+
+def short(reference: str) -> str:
+    """Return an image's or a model's digest as it is told to people."""
+    return reference.rpartition("@")[2].rpartition(":")[2][:_SHORT]

@@ -1,0 +1,39 @@
+"""Rollouts in the few words that the output of a push has for them."""
+
+import json
+from collections.abc import Iterator
+
+from sandbox.commands import CommandFailed
+from sandbox.kubectl import Kubectl
+
+from delivery.rollouts.read import KINDS, Rollout, rollouts
+
+
+def found(kubectl: Kubectl, namespace: str) -> list[Rollout]:
+    """Return the rollouts of a namespace; none while nobody answers, or knows what a rollout is."""
+    try:
+        return rollouts(json.loads(kubectl.run("get", KINDS, f"--namespace={namespace}", "--output=json"))["items"])
+    except CommandFailed:
+        return []
+
+
+def under_way(kubectl: Kubectl, namespace: str) -> list[str]:
+    """Return how far the canaries are."""
+    canaries = [each for each in found(kubectl, namespace) if each.canary and each.under_way and each.stable.hash]
+    return [f"{each.service}: canary at {each.weight or 0} %, {each.step or each.phase}" for each in canaries]
+
+
+def aborted(kubectl: Kubectl, namespace: str) -> Iterator[str]:
+    """Return which rollouts went back to stable, and what was measured."""
+    for each in found(kubectl, namespace):
+        if each.phase == "aborted":
+            yield f"{each.service}: the rollout was aborted, stable serves; its revert is proposed: make rollouts"
+            yield from (f"  {line}" for line in reasons(each))
+
+
+def reasons(rollout: Rollout) -> list[str]:
+    """Return which measurements stopped it, with their values, or what Argo Rollouts says."""
+    failed = [
+        metric for analysis in rollout.analyses if analysis.failed for metric in analysis.metrics if metric.failed
+    ]
+    return [f"- {each}" for each in failed] or [f"- {rollout.message}"]
