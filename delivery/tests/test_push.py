@@ -4,11 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery.push.pods import last_words
+from delivery.push.pods import hopeless, last_words
 from delivery.push.received import Update, deployable, refusal, updates
 from delivery.push.release_files import released, write_releases
 from delivery.push.rollout import Application, waiting
@@ -221,9 +222,27 @@ def test_a_pod_that_is_not_ready_is_named_with_what_it_wrote_last(tmp_path: Path
     ]
 
 
+@pytest.mark.requirement("PUSH-004")
+def test_a_pod_of_this_push_that_cannot_begin_or_ends_again_and_again_is_not_waited_for(tmp_path: Path) -> None:
+    since = datetime(2026, 11, 30, 10, tzinfo=UTC)
+    ends = pod("ends", ready=False, state={"terminated": {}})
+    ends["status"]["containerStatuses"][0]["restartCount"] = 3
+    before = pod("before", ready=False, state={"waiting": {"reason": "ErrImagePull"}})
+    before["metadata"]["creationTimestamp"] = "2026-11-30T09:59:59Z"
+    pods = [
+        pod("mute", ready=False, state={"waiting": {"reason": "ErrImagePull"}}),
+        ends,
+        pod("slow", ready=False, state={"running": {}}),
+        pod("well", ready=True, state={"running": {}}),
+        before,
+    ]
+    found = hopeless(fake_kubectl(tmp_path, pods, {}), "fairlead-local", since)
+    assert [each.split()[0] for each in found] == ["fairlead-local/mute", "fairlead-local/ends"]
+
+
 def pod(name: str, *, ready: bool, state: dict[str, Any]) -> dict[str, Any]:
     return {
-        "metadata": {"name": name, "namespace": "fairlead-local"},
+        "metadata": {"name": name, "namespace": "fairlead-local", "creationTimestamp": "2026-11-30T10:00:00Z"},
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": str(ready)}],

@@ -148,6 +148,7 @@ def test_without_a_terminal_only_what_changed_is_said_and_nothing_is_coloured(it
 def test_a_terminal_gets_colours_for_what_is_bad_and_for_nothing_inside_messages() -> None:
     assert "\x1b[31mBAD\x1b[0m" in coloured("    accuracy  BAD    0.5")
     assert coloured("  > BADLY named") == "  > BADLY named"
+    assert "\x1b[32mhealthy" in coloured("gateway        healthy")
 
 
 @pytest.mark.requirement("ROLLOUT-002")

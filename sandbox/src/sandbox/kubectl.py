@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from sandbox.commands import CommandFailed, output_of, succeeds
 from sandbox.problem import Problem
@@ -32,6 +32,7 @@ class _State(TypedDict, total=False):
 
 class _Container(TypedDict):
     state: _State
+    restartCount: NotRequired[int]
 
 
 class _Status(TypedDict, total=False):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sandbox.commands import CommandFailed
@@ -14,7 +15,7 @@ from sandbox.kubectl import Kubectl
 from sandbox.problem import Problem
 from sandbox.progress import Step
 
-from delivery.push.pods import last_words
+from delivery.push.pods import hopeless, last_words
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
 from delivery.rollouts.told import aborted, under_way
@@ -28,6 +29,8 @@ _RECEIVERS = (
 _REFRESH = "argocd.argoproj.io/refresh=normal"
 # A canary of each service that changed, one wave after another; what goes wrong is told by the cluster much earlier.
 _DEADLINE_S = 900.0
+_CLOCKS = timedelta(seconds=5)
+"""Kubernetes tells times in whole seconds, and pods of this push may have begun while Argo CD was told of it."""
 _POLL_S = 1.0
 _SURE = 15
 
@@ -64,11 +67,12 @@ class ArgoCD:
 
     def wait(self, wanted: Iterable[str], commit: str, step: Step, *, namespace: str) -> None:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
-        deadline = time.monotonic() + _DEADLINE_S
+        deadline, began = time.monotonic() + _DEADLINE_S, datetime.now(UTC) - _CLOCKS
         wanted, failing = list(wanted), 0
         while missing := list(waiting(applications := self._applications(), wanted, commit)):
             step.detail = "; ".join((under_way(self.kubectl, namespace) or missing)[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
+            failures = failures or hopeless(self.kubectl, namespace, began)
             # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:

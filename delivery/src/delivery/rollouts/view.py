@@ -1,5 +1,6 @@
 """Rollouts as lines for a person, none longer than a terminal is wide."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from delivery.rollouts.analyses import Analysis, Metric
@@ -34,13 +35,11 @@ def fitting(line: str, width: int) -> str:
 
 def coloured(line: str) -> str:
     """Colour the phase in the line of a rollout and verdicts that are bad."""
-    if not line.startswith(" "):
-        for phase, colour in _COLOURS.items():
-            line = line.replace(f" {phase} ", f" \x1b[{colour}m{phase}\x1b[0m ", 1)
-        return f"\x1b[1m{line}\x1b[0m" if line else line
-    for word in ("BAD", "ERROR", "UNSURE"):
-        line = line.replace(f" {word} ", f" \x1b[31m{word}\x1b[0m ", 1)
-    return line
+    if line and not line.startswith(" "):
+        service, phase, *rest = re.split(r"(?<=\S) +", line, maxsplit=2)
+        colour = _COLOURS.get(phase, 39)
+        return f"\x1b[1m{service:<14}\x1b[0m \x1b[{colour}m{phase:<9}\x1b[0m {''.join(rest)}".rstrip()
+    return re.sub(r" (BAD|ERROR|UNSURE) ", " \x1b[31m\\1\x1b[0m ", line, count=1)
 
 
 def _rollout(rollout: Rollout, proposal: str) -> Iterator[str]:
