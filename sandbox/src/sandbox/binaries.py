@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 KUBERNETES = "v1.35.4"
 ARGO_CD = "v3.5.3"
+ISTIO = "1.31.0"
+ARGO_ROLLOUTS = "v1.9.1"
 
 _KUBERNETES_STAMPS = (
     f"k8s.io/component-base/version.gitVersion={KUBERNETES}",
@@ -13,6 +15,14 @@ _KUBERNETES_STAMPS = (
     f"k8s.io/client-go/pkg/version.gitVersion={KUBERNETES}",
 )
 _ARGO_STAMPS = (f"github.com/argoproj/argo-cd/v3/common.version={ARGO_CD.removeprefix('v')}",)
+_ISTIO_STAMPS = (
+    f"istio.io/istio/pkg/version.buildVersion={ISTIO}",
+    f"istio.io/istio/pkg/version.buildTag={ISTIO}",
+    "istio.io/istio/pkg/version.buildHub=docker.io/istio",
+    "istio.io/istio/pkg/version.buildStatus=Clean",
+)
+_HELM_STAMPS = ("helm.sh/helm/v4/internal/version.version=v4.2.0",)
+_ROLLOUTS_STAMPS = (f"github.com/argoproj/argo-rollouts/utils/version.version={ARGO_ROLLOUTS.removeprefix('v')}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +59,22 @@ BINARIES = (
     Binary("netpol", "netpol", "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard"),
     Binary("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
     Binary("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd", _ARGO_STAMPS),
+    *(
+        Binary(package.rpartition("/")[2], "istio", f"istio.io/istio/{package}", _ISTIO_STAMPS)
+        for package in (
+            "pilot/cmd/pilot-discovery",
+            "pilot/cmd/pilot-agent",
+            "cni/cmd/istio-cni",
+            "cni/cmd/install-cni",
+            "istioctl/cmd/istioctl",
+        )
+    ),
+    # Istio's module depends on it already. Argo CD renders charts with it.
+    Binary("helm", "istio", "helm.sh/helm/v4/cmd/helm", _HELM_STAMPS),
+    Binary(
+        "rollouts-controller",
+        "rollouts",
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        _ROLLOUTS_STAMPS,
+    ),
 )

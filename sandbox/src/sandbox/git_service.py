@@ -17,6 +17,8 @@ from sandbox.problem import Problem
 from sandbox.settings import HOST_IP, SandboxSettings
 
 REPOSITORY = "fairlead.git"
+UPSTREAM = "git/upstream"
+"""Where below the state folder mirrors of upstream's repositories lie, which the server serves like ours."""
 _START_S = 10.0
 _FREEBIND = 15  # IP_FREEBIND of ip(7), which the socket module does not name
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sandbox.binaries import ARGO_CD, KUBERNETES
+from sandbox.binaries import ARGO_CD, ARGO_ROLLOUTS, ISTIO, KUBERNETES
 from sandbox.layers import Archive, File, Files
 from sandbox.node_files import PAUSE_IMAGE
 from sandbox.registry import Image
@@ -14,6 +14,7 @@ NETPOL_TAG = "v1.1.0"
 _BIN = "/usr/local/bin"
 _PATH = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARGO_USER = 999
+_PROXY_USER = 1337
 _ARGO_NAMES = (
     "server",
     "repo-server",
@@ -60,7 +61,7 @@ def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterato
             "/etc/passwd": File(_USERS, 0o644),
             "/etc/group": File(_GROUPS, 0o644),
             "/app/config/ssh/ssh_known_hosts": File("", 0o644),
-            **{f"{_BIN}/{name}": File(programs[name]) for name in ("argocd", "kustomize")},
+            **{f"{_BIN}/{name}": File(programs[name]) for name in ("argocd", "helm", "kustomize")},
             **{f"{_BIN}/{name}": File((module / folder / name).read_text()) for name, folder in scripts.items()},
         },
         links | {"/etc/ssh/ssh_known_hosts": "/app/config/ssh/ssh_known_hosts"},
@@ -83,6 +84,42 @@ def argo_cd(programs: Mapping[str, Path], debian: Path, module: Path) -> Iterato
     yield Image("public.ecr.aws/docker/library/redis:8.2.3-alpine", (base,), redis)
     dex = Files({f"{_BIN}/dex": File(programs["no-dex"])})
     yield Image("ghcr.io/dexidp/dex:v2.45.1", (dex,), {"Env": [f"PATH={_BIN}"], "User": "1001"})
+
+
+def mesh(programs: Mapping[str, Path], debian: Path, envoy: Path, module: Path) -> Iterator[Image]:
+    """Return Istio's images: control plane, proxy around plain Envoy, and what redirects the traffic of pods."""
+    base = Archive(debian)
+    user = {"User": f"{_PROXY_USER}:{_PROXY_USER}"}
+    pilot = Files({f"{_BIN}/pilot-discovery": File(programs["pilot-discovery"])})
+    entrypoint = {"Entrypoint": [f"{_BIN}/pilot-discovery"]}
+    yield Image(f"docker.io/istio/pilot:{ISTIO}", (base, pilot), {"Env": [_PATH], **user, **entrypoint})
+    bootstrap = module / "tools/packaging/common/envoy_bootstrap.json"
+    proxy = Files(
+        {
+            f"{_BIN}/pilot-agent": File(programs["pilot-agent"]),
+            f"{_BIN}/envoy": File(envoy / "envoy/_bin/envoy"),
+            "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json": File(bootstrap.read_text(), 0o644),
+        },
+        folders={"/etc/istio/proxy": _PROXY_USER, "/var/lib/istio/data": _PROXY_USER},
+    )
+    entrypoint = {"Entrypoint": [f"{_BIN}/pilot-agent"]}
+    yield Image(f"docker.io/istio/proxyv2:{ISTIO}", (base, proxy), {"Env": [_PATH], **user, **entrypoint})
+    installer = Files(
+        {
+            "/opt/cni/bin/istio-cni": File(programs["istio-cni"]),
+            f"{_BIN}/install-cni": File(programs["install-cni"]),
+        }
+    )
+    config = {"Env": [f"{_PATH}:/opt/cni/bin"], "WorkingDir": "/opt/cni/bin", "Cmd": [f"{_BIN}/install-cni"]}
+    yield Image(f"docker.io/istio/install-cni:{ISTIO}", (base, installer), config)
+
+
+def rollouts(programs: Mapping[str, Path], debian: Path) -> Iterator[Image]:
+    """Return what releases step by step."""
+    base = Archive(debian)
+    controller = Files({"/bin/rollouts-controller": File(programs["rollouts-controller"])})
+    config = {"Env": [_PATH], "User": "999", "WorkingDir": "/", "Entrypoint": ["/bin/rollouts-controller"]}
+    yield Image(f"quay.io/argoproj/argo-rollouts:{ARGO_ROLLOUTS}", (base, controller), config)
 
 
 def _scratch(name: str, programs: Mapping[str, Path], entrypoint: str = "") -> Image:

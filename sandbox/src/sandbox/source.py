@@ -11,8 +11,11 @@ from sandbox.binaries import BINARIES
 from sandbox.cache import Cache, digest_of
 from sandbox.checks import Finding, machine
 from sandbox.debian import IMAGE_PACKAGES, NODE_PACKAGES, Debian
+from sandbox.envoy import envoy
+from sandbox.git_service import UPSTREAM
 from sandbox.go_build import GoBuilder
 from sandbox.kubectl import Kubectl
+from sandbox.mirrors import make_mirrors
 from sandbox.node import Node
 from sandbox.problem import Problem
 from sandbox.progress import Progress
@@ -22,7 +25,7 @@ from sandbox.state import State
 from sandbox.upstream import DNS, METRICS, NETWORK_POLICY, STORAGE, Manifests
 
 _NODE_PROGRAMS = ("kubeadm", "kubectl", "kubelet")
-_PERSON_PROGRAMS = ("argocd", "kubeconform", "kubectl", "kustomize")
+_PERSON_PROGRAMS = ("argocd", "istioctl", "kubeconform", "kubectl", "kustomize")
 _REGISTRY_S = 20.0
 _API_S = 120.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -59,9 +62,19 @@ class SourceProvider:
         self._push(progress, images.control_plane(programs, base))
         self._push(progress, images.addons(programs, base))
         self._push(progress, images.argo_cd(programs, base, self.manifests().argo_cd_module()))
+        self._push_mesh(progress, programs, base)
         self._initialise(progress, root)
         self._add(progress)
         return self.kubectl()
+
+    def _push_mesh(self, progress: Progress, programs: Mapping[str, Path], base: Path) -> None:
+        with progress.step("Envoy"):
+            proxy = envoy(self._cache)
+        istio = self._go.module_folder("istio", "istio.io/istio")
+        self._push(progress, images.mesh(programs, base, proxy, istio))
+        self._push(progress, images.rollouts(programs, base))
+        with progress.step("upstream's repositories, as far as Applications name them"):
+            make_mirrors(self._settings.state / UPSTREAM, self._go.module_folder)
 
     def manifests(self) -> Manifests:
         """Return the access to upstream's manifests, which kustomize renders."""
