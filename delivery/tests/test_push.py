@@ -20,15 +20,16 @@ from sandbox.problem import Problem
 ROOT = Path(__file__).resolve().parents[2]
 NONE, OLD, NEW = "0" * 40, "1" * 40, "2" * 40
 DIGEST = f"sha256:{'a' * 64}"
+OURS = "http://10.245.0.1:3000/fairlead.git"
 
 
-def application(name: str = "gateway", **changes: Any) -> dict[str, Any]:
+def application(name: str = "gateway", source: str = OURS, **changes: Any) -> dict[str, Any]:
     status = {
         "sync": {"status": "Synced", "revision": NEW},
         "health": {"status": "Healthy"},
         "operationState": {"phase": "Succeeded", "syncResult": {"revision": NEW}, "message": "done"},
     }
-    return {"metadata": {"name": name}, "status": status | changes}
+    return {"metadata": {"name": name}, "spec": {"source": {"repoURL": source}}, "status": status | changes}
 
 
 @pytest.mark.requirement("PUSH-001")
@@ -96,6 +97,16 @@ def test_an_application_that_is_not_there_is_waited_for() -> None:
     assert list(waiting([], ["inference"], NEW)) == ["inference: not there yet"]
     fresh = Application.read({"metadata": {"name": "inference"}})
     assert list(waiting([fresh], ["inference"], NEW)) == ["inference: has not seen the commit"]
+
+
+@pytest.mark.requirement("PUSH-004")
+def test_an_addon_runs_what_git_pins_and_not_the_commit() -> None:
+    gateway = Application.read(application())
+    elsewhere = {"status": "Synced", "revision": "1.31.0"}
+    istiod = Application.read(application("istiod", source="https://github.com/istio/istio.git", sync=elsewhere))
+    assert list(waiting([gateway, istiod], ["gateway"], NEW)) == []
+    late = Application.read(application("monitoring", sync=elsewhere))
+    assert list(waiting([gateway, late], ["gateway"], NEW)) == ["monitoring: has not seen the commit"]
 
 
 @pytest.mark.requirement("PUSH-004")

@@ -4,11 +4,12 @@ import json
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from sandbox.binaries import BINARIES
-from sandbox.images import addons, argo_cd, control_plane
+from sandbox.images import addons, argo_cd, control_plane, mesh, rollouts
 from sandbox.registry import Image
-from sandbox.settings import NODE_IP, POD_RANGE, TOOLS
+from sandbox.settings import NODE_IP, POD_RANGE, ROOT, TOOLS
 
 from sandbox import kubeadm, node_files
 
@@ -16,11 +17,13 @@ PROGRAMS = {binary.name: Path(f"{binary.name}-0a1b2c") for binary in BINARIES}
 
 
 def images(tmp_path: Path) -> list[Image]:
-    for script in ("entrypoint.sh", "hack/gpg-wrapper.sh", "hack/git-verify-wrapper.sh"):
-        (tmp_path / script).parent.mkdir(exist_ok=True)
+    bootstrap = "tools/packaging/common/envoy_bootstrap.json"
+    for script in ("entrypoint.sh", "hack/gpg-wrapper.sh", "hack/git-verify-wrapper.sh", bootstrap):
+        (tmp_path / script).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / script).write_text("#!/bin/sh\n")
     base = Path("image-0a1b2c")
-    return [*control_plane(PROGRAMS, base), *addons(PROGRAMS, base), *argo_cd(PROGRAMS, base, tmp_path)]
+    ours = [*control_plane(PROGRAMS, base), *addons(PROGRAMS, base), *argo_cd(PROGRAMS, base, tmp_path)]
+    return [*ours, *mesh(PROGRAMS, base, Path("envoy-0a1b2c"), tmp_path), *rollouts(PROGRAMS, base)]
 
 
 def documents() -> dict[str, dict[str, object]]:
@@ -48,6 +51,20 @@ def test_kubeadm_asks_for_images_that_are_made(tmp_path: Path) -> None:
         node_files.PAUSE_IMAGE,
     }
     assert asked <= {image.name for image in images(tmp_path)}
+
+
+@pytest.mark.requirement("SANDBOX-012")
+def test_addons_ask_for_images_that_are_made(tmp_path: Path) -> None:
+    made = {image.name for image in images(tmp_path)}
+    folder = ROOT / "platform" / "addons"
+    for chart, names in {"istiod": ("pilot", "proxyv2"), "istio-cni": ("install-cni",)}.items():
+        source = yaml.safe_load((folder / chart / "application.yaml").read_text())["spec"]["source"]
+        images_of = source["helm"]["valuesObject"]["global"]
+        assert {f"{images_of['hub']}/{name}:{images_of['tag']}" for name in names} <= made
+    [rollouts_image] = yaml.safe_load((folder / "argo-rollouts/application.yaml").read_text())["spec"]["source"][
+        "kustomize"
+    ]["images"]
+    assert rollouts_image in made
 
 
 def test_containerd_pauses_with_our_image_and_finds_the_mirrors() -> None:

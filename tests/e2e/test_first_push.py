@@ -7,7 +7,7 @@ import pytest
 import yaml
 from local_stack.eventually import eventually
 from local_stack.settings import ROOT
-from storykit.cluster import SERVICES, Cluster
+from storykit.cluster import ADDONS, SERVICES, Cluster
 from storykit.story import Story
 
 GOLDEN = "7"
@@ -18,7 +18,7 @@ SMOKE = "gateway-smoke"
 @pytest.mark.requirement("E2E-001", "SANDBOX-001")
 def test_a_cluster_serves_the_golden_prediction_from_git_alone(cluster: Cluster, story: Story) -> None:
     with story.given("nothing but a push of what is committed here"):
-        assert set(cluster.applications()) == {"root", "namespaces", *SERVICES}
+        assert set(cluster.applications()) == {"root", "namespaces", *ADDONS, *SERVICES}
         assert cluster.lacks() == []
     with story.then("the smoke test of this push has passed"):
         smoke = cluster.get("job", SMOKE)

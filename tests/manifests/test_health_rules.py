@@ -84,3 +84,19 @@ def test_an_applicationset_that_cannot_generate_is_degraded_and_a_new_one_is_wai
 def test_an_application_counts_for_its_parent_as_what_it_says(judge: Judge, health: str) -> None:
     assert judge("argoproj.io_Application", {"health": {"status": health}}) == health
     assert judge("argoproj.io_Application", {}) == "Progressing"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "health"),
+    [
+        ([], "Healthy"),
+        ([("NamesAccepted", "True"), ("Established", "False")], "Healthy"),
+        ([("NamesAccepted", "True"), ("Established", "True")], "Healthy"),
+        ([("NamesAccepted", "False"), ("Established", "False")], "Degraded"),
+    ],
+)
+def test_a_definition_that_is_not_served_yet_does_not_fail_what_made_it(
+    judge: Judge, conditions: list[tuple[str, str]], health: str
+) -> None:
+    status = {"conditions": [{"type": each, "status": holds, "message": "as seen"} for each, holds in conditions]}
+    assert judge("apiextensions.k8s.io_CustomResourceDefinition", status if conditions else {}) == health

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -24,6 +25,8 @@ class Facts:
     repository: str
     revision: str
     registry: str
+    upstream: str
+    proxy: str
     availability: str
     door: str
     host: str
@@ -59,6 +62,8 @@ class Environment:
     namespaces: tuple[Manifest, ...]
     argocd: tuple[Manifest, ...]
     root: tuple[Manifest, ...]
+    addons: tuple[Manifest, ...] = ()
+    """What is ours of the addons; upstream's own manifests are rendered on the cluster alone."""
 
     @property
     def name(self) -> str:
@@ -69,7 +74,7 @@ class Environment:
     def objects(self) -> list[Manifest]:
         """Everything that is applied, of all applications."""
         apps = [each for app in self.apps.values() for each in app.objects]
-        return [*apps, *self.namespaces, *self.argocd, *self.root]
+        return [*apps, *self.namespaces, *self.argocd, *self.root, *self.addons]
 
     def release(self, service: str) -> Path:
         """Return the file that promotion copies."""
@@ -86,12 +91,14 @@ def render_environment(folder: Path, renderer: Renderer) -> Environment:
     facts = Facts.read(folder / "facts")
     services = declared_services(folder.parents[1])
     names = sorted(app.parent.name for app in folder.glob("apps/*/kustomization.yaml"))
-    parts = ["namespaces", "argocd", "root", *(f"apps/{name}" for name in names)]
+    addons = sorted(str(each.parent.relative_to(folder)) for each in folder.glob("addons/*/kustomization.yaml"))
+    parts = ["namespaces", "argocd", "root", *(f"apps/{name}" for name in names), *addons]
     with ThreadPoolExecutor(_WORKERS) as pool:
-        namespaces, argocd, root, *rendered = pool.map(lambda part: tuple(renderer.objects(folder / part)), parts)
+        namespaces, argocd, root, *rest = pool.map(lambda part: tuple(renderer.objects(folder / part)), parts)
+    rendered, ours = rest[: len(names)], rest[len(names) :]
     apps = {
         name: App(services[name], facts, objects)
         for name, objects in zip(names, rendered, strict=True)
         if name in services
     }
-    return Environment(folder, facts, apps, namespaces, argocd, root)
+    return Environment(folder, facts, apps, namespaces, argocd, root, tuple(chain.from_iterable(ours)))

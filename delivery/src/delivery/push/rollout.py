@@ -12,6 +12,8 @@ class Application:
     """An application as Argo CD reports it."""
 
     name: str
+    source: str
+    """The repository it comes from."""
     sync: str
     health: str
     revision: str
@@ -28,6 +30,7 @@ class Application:
         sync = status.get("sync", {})
         return cls(
             item["metadata"]["name"],
+            item.get("spec", {}).get("source", {}).get("repoURL", ""),
             sync.get("status", "Unknown"),
             status.get("health", {}).get("status", "Unknown"),
             sync.get("revision", ""),
@@ -38,8 +41,8 @@ class Application:
         )
 
     def waits_for(self, commit: str) -> str:
-        """Return what it still lacks to run a commit; empty when it does."""
-        if self.revision != commit:
+        """Return what it still lacks to run a commit, or without one what git tells it; empty when it does."""
+        if commit and self.revision != commit:
             return f"{self.name}: {self.trouble or 'has not seen the commit'}"
         if self.sync != "Synced":
             return f"{self.name}: {self.phase.lower() or 'not yet'} syncing"
@@ -59,11 +62,13 @@ class Application:
 
 
 def waiting(applications: Iterable[Application], wanted: Iterable[str], commit: str) -> Iterator[str]:
-    """Return what is missing until every wanted application runs a commit."""
+    """Return what is missing until every wanted application runs a commit, and addons of upstream's what they pin."""
     known = {each.name: each for each in applications}
+    ours = {known[name].source for name in wanted if name in known}
     for name in sorted(set(wanted) | set(known)):
-        lacks = known[name].waits_for(commit) if name in known else f"{name}: not there yet"
-        if lacks:
+        if name not in known:
+            yield f"{name}: not there yet"
+        elif lacks := known[name].waits_for(commit if known[name].source in ours else ""):
             yield lacks
 
 

@@ -1,5 +1,6 @@
 """Rules for what Argo CD is told: least privilege, waves in the order of calls, guards against deletion."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 import yaml
@@ -14,17 +15,52 @@ _WAVE = "argocd.argoproj.io/sync-wave"
 _GUARD = "argocd.argoproj.io/sync-options"
 _PLACEHOLDER = "from-facts"
 _OPTIONS = {"ServerSideApply=true", "FailOnSharedResource=true", "PruneLast=true"}
+_PLAIN = "plain-envoy"
+_PINNED = re.compile(r"v?\d+\.\d+\.\d+|[0-9a-f]{40}")
 
 
 def facts_are_filled_in(environment: Environment) -> Said:
-    """No placeholder is left, and everything comes from this cluster's repository and revision."""
+    """No placeholder is left, and what is ours comes from this cluster's repository and revision."""
     for each in [*environment.argocd, *environment.root]:
         if _PLACEHOLDER in yaml.safe_dump(dict(each.content)):
             yield each, f"{_PLACEHOLDER} was not replaced: add its field to platform/argocd/placement"
         for source in _sources(each):
+            if _is_upstream(source, environment):
+                continue
             found = (source.get("repoURL"), source.get("targetRevision") or source.get("revision"))
             if found != (environment.facts.repository, environment.facts.revision):
                 yield each, f"comes from {found}, not from the facts' repository and revision"
+
+
+def addons_are_pinned(environment: Environment) -> Said:
+    """An addon is an Application of upstream's repository at a release, healed, and never removed by accident."""
+    for each in of_kind(environment.argocd, "Application"):
+        source, policy = each.at("spec", "source", default={}), each.at("spec", "syncPolicy", default={})
+        revision = source.get("targetRevision", "")
+        demands = {
+            f"pin a release or a commit; {revision!r} may move": _PINNED.fullmatch(revision)
+            or not _is_upstream(source, environment),
+            "set project: addons": each.at("spec", "project") == "addons",
+            "set automated.prune and automated.selfHeal": policy.get("automated") == {"prune": True, "selfHeal": True},
+            f"set syncOptions {', '.join(sorted(_OPTIONS))}": set(policy.get("syncOptions", [])) >= _OPTIONS,
+            "set a retry with a limit": policy.get("retry", {}).get("limit"),
+            f"annotate it {_GUARD} with Delete=confirm": "Delete=confirm" in each.annotations.get(_GUARD, ""),
+            f"annotate it {_WAVE} with a wave before those of the services": int(each.annotations.get(_WAVE, "0")) < 0,
+        }
+        yield from ((each, says) for says, holds in demands.items() if not holds)
+
+
+def proxy_is_as_it_was_built(environment: Environment) -> Said:
+    """Istio's proxy measures what plain Envoy cannot; only a cluster that has no other does without."""
+    for each in of_kind(environment.argocd, "Application"):
+        variables = each.at("spec", "source", "helm", "valuesObject", "env", default={})
+        plain = variables.get("PILOT_ENABLE_METADATA_EXCHANGE") == "false"
+        if each.name == "istiod" and plain != (environment.facts.proxy == _PLAIN):
+            yield each, f"platform/addons/plain-envoy goes with proxy: {_PLAIN} in the facts, and with no other"
+
+
+def _is_upstream(source: Mapping[str, str], environment: Environment) -> bool:
+    return source.get("repoURL", "").startswith(f"{environment.facts.upstream}/")
 
 
 def _sources(each: Manifest) -> Iterator[Mapping[str, str]]:
@@ -43,6 +79,7 @@ def projects_have_no_wildcards(environment: Environment) -> Said:
     rendered = {
         "services": {(each.group, each.kind) for app in environment.apps.values() for each in app.objects},
         "platform": {(each.group, each.kind) for each in environment.namespaces},
+        "addons": {(each.group, each.kind) for each in environment.addons},
     }
     for project in of_kind(environment.argocd, "AppProject"):
         rows = [
@@ -82,7 +119,7 @@ def waves_follow_the_calls(environment: Environment, services: Mapping[str, Decl
         each.at("spec", "generators", 0, "selector", "matchLabels", "wave"): int(each.annotations.get(_WAVE, "0"))
         for each in of_kind(environment.argocd, "ApplicationSet")
     }
-    where = environment.argocd[0]
+    where = next(of_kind(environment.argocd, "ApplicationSet"))
     order: dict[str, int] = {}
     for name in environment.apps:
         path = environment.folder / "apps" / name / "app.yaml"
@@ -99,4 +136,10 @@ def waves_follow_the_calls(environment: Environment, services: Mapping[str, Decl
                 yield where, f"{caller} calls {callee}, so its wave must be a later one"
 
 
-ARGOCD = (facts_are_filled_in, projects_have_no_wildcards, applicationsets_are_strict)
+ARGOCD = (
+    facts_are_filled_in,
+    addons_are_pinned,
+    proxy_is_as_it_was_built,
+    projects_have_no_wildcards,
+    applicationsets_are_strict,
+)

@@ -17,8 +17,9 @@ from sandbox.commands import CommandFailed
 from sandbox.git_service import REPOSITORY, GitService
 from sandbox.kubectl import Kubectl, Pod
 from sandbox.problem import Problem
-from sandbox.settings import HOST_IP, NODE_IP, SandboxSettings
+from sandbox.settings import HOST_IP, NODE_IP, ROOT, SandboxSettings
 
+ADDONS = tuple(sorted(each.parent.name for each in ROOT.glob("platform/addons/*/application.yaml")))
 SERVICES = ("gateway", "inference", "monitoring", "preprocessing")
 _REST_PORT, _GRPC_PORT = 30080, 30090
 _READY_S = 5.0

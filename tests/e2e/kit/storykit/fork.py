@@ -15,6 +15,8 @@ from storykit.cluster import SERVICES, Cluster
 
 _ORIGIN = "platform/origin/patch-origin.yaml"
 _ENV = "clusters/staging/env/kustomization.yaml"
+_FACTS = "clusters/staging/facts/cluster.yaml"
+_ADDONS = "addons/kustomization.yaml"
 
 
 def make_fork(cluster: Cluster, clone: Clone, name: str) -> Clone:
@@ -26,6 +28,7 @@ def make_fork(cluster: Cluster, clone: Clone, name: str) -> Clone:
     fork.git("fetch", "--quiet", cluster.repository, "deploy/local")
     _own_origin(fork)
     _small(fork)
+    _addons_of_the_sandbox(fork)
     _first_release(fork)
     fork.commit("Make it ours: origin, a small staging, the first release")
     return fork
@@ -53,13 +56,22 @@ def refresh(cluster: Cluster) -> None:
 def _own_origin(fork: Clone) -> None:
     before = yaml.safe_load((fork.folder / _ORIGIN).read_text())["data"]
     fork.replace(_ORIGIN, before["repository"], fork.remote)
-    fork.replace(_ORIGIN, before["registry"], Facts.read(fork.folder / "clusters" / "local" / "facts").registry)
+    facts = Facts.read(fork.folder / "clusters" / "local" / "facts")
+    fork.replace(_ORIGIN, before["registry"], facts.registry)
+    fork.replace(_ORIGIN, before["upstream"], facts.upstream)
 
 
 def _small(fork: Clone) -> None:
     """Two cores bear no two pods of everything: a size of one's own is one line of env."""
     registry = "  - ../../../platform/components/registry\n"
     fork.replace(_ENV, registry, f"{registry}  - ../../../platform/components/small\n")
+
+
+def _addons_of_the_sandbox(fork: Clone) -> None:
+    """Proxies and nodes are what the sandbox has, whatever environment it plays."""
+    clusters = fork.folder / "clusters"
+    shutil.copyfile(clusters / "local" / _ADDONS, clusters / "staging" / _ADDONS)
+    fork.replace(_FACTS, "  door: ", "  proxy: plain-envoy\n  door: ")
 
 
 def _first_release(fork: Clone) -> None:
