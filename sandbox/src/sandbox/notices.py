@@ -16,6 +16,12 @@ _HOOK_S = 300.0
 _PATH = re.compile(r"/(?P<repository>[a-z0-9-]+\.git)/notices/(?P<name>[a-z-]+)")
 
 
+def notice_of(path: str) -> tuple[str, str]:
+    """Return the repository that a notice is for and the name of the hook that handles it; empty when it is none."""
+    match = _PATH.fullmatch(path)
+    return (match["repository"], f"notice-{match['name']}") if match else ("", "")
+
+
 class Notices:
     """Runs hooks/notice-<name> of a repository with the body of each notice as its standard input."""
 
@@ -49,9 +55,9 @@ class Notices:
         self._waiting.put(None)
 
     def _hook(self, path: str) -> Path | None:
-        match = _PATH.fullmatch(path)
-        hook = self._repositories / match["repository"] / "hooks" / f"notice-{match['name']}" if match else None
-        return hook if hook and hook.is_file() else None
+        repository, name = notice_of(path)
+        hook = self._repositories / repository / "hooks" / name
+        return hook if name and hook.is_file() else None
 
     def _work(self) -> None:
         while kept := self._waiting.get():

@@ -23,11 +23,12 @@ from delivery.push.received import Update, deployable, refusal, updates
 from delivery.repository import GitFailed, Repository
 from delivery.stages import LOCAL
 
-_HOOKS = {
+HOOKS = {
     "pre-receive": "delivery.push check",
     "post-receive": "delivery.push deploy",
     "notice-rollout-aborted": "delivery.proposals",
 }
+"""What the git server runs, and by which module."""
 _PROGRESS_S = 5.0
 
 
@@ -58,7 +59,7 @@ def install(repository: Path) -> None:
     """Write the hooks into a bare repository, to run with the Python that installs them."""
     if not (repository / "hooks").is_dir():
         raise Problem(f"{repository} is no git repository.", "Start the sandbox: make cluster")
-    for name, command in _HOOKS.items():
+    for name, command in HOOKS.items():
         hook = repository / "hooks" / name
         # After the push git's own variables point into the bare repository, wherever a command is run.
         unset = "unset $(git rev-parse --local-env-vars)\n" if name == "post-receive" else ""
