@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import git_http
+from sandbox import git_http, notices
 from sandbox.commands import output_of
 from sandbox.problem import Problem
 from sandbox.settings import HOST_IP, SandboxSettings
@@ -114,7 +114,8 @@ class GitService:
 
 def _program() -> str:
     """Return what tells one version of the server from another."""
-    return hashlib.sha256(Path(git_http.__file__).read_bytes()).hexdigest()
+    modules = (git_http.__file__, notices.__file__)
+    return hashlib.sha256(b"".join(Path(module).read_bytes() for module in modules)).hexdigest()
 
 
 def port_is_free(port: int) -> bool:
