@@ -40,7 +40,7 @@ def main() -> int:
     settings = SandboxSettings.read()
     namespace = Facts.read(ROOT / "clusters" / LOCAL / "facts").namespace
     try:
-        service = _service(sys.stdin.read(), namespace)
+        service = service_of(sys.stdin.read(), namespace)
         aborted = await_aborted(Kubectl(settings.bin / "kubectl", settings.kubeconfig), namespace, service)
         branch = Reverting(repository, Renderer.from_toolbox(Toolbox())).propose(aborted)
     except (Problem, CannotCheck) as error:
@@ -50,7 +50,8 @@ def main() -> int:
     return 0
 
 
-def _service(notice: str, namespace: str) -> str:
+def service_of(notice: str, namespace: str) -> str:
+    """Return which rollout a notice is about; raise Problem when it is about none of this environment."""
     try:
         told = json.loads(notice)
         service, where = told["rollout"], told["namespace"]
