@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from sandbox.binaries import BINARIES
-from sandbox.images import addons, argo_cd, control_plane, mesh, rollouts
+from sandbox.images import addons, argo_cd, control_plane, mesh, prometheus, rollouts
 from sandbox.registry import Image
 from sandbox.settings import NODE_IP, POD_RANGE, ROOT, TOOLS
 
@@ -23,7 +23,12 @@ def images(tmp_path: Path) -> list[Image]:
         (tmp_path / script).write_text("#!/bin/sh\n")
     base = Path("image-0a1b2c")
     ours = [*control_plane(PROGRAMS, base), *addons(PROGRAMS, base), *argo_cd(PROGRAMS, base, tmp_path)]
-    return [*ours, *mesh(PROGRAMS, base, Path("envoy-0a1b2c"), tmp_path), *rollouts(PROGRAMS, base)]
+    return [
+        *ours,
+        *mesh(PROGRAMS, base, Path("envoy-0a1b2c"), tmp_path),
+        *rollouts(PROGRAMS, base),
+        *prometheus(PROGRAMS),
+    ]
 
 
 def documents() -> dict[str, dict[str, object]]:
@@ -64,7 +69,9 @@ def test_addons_ask_for_images_that_are_made(tmp_path: Path) -> None:
     [rollouts_image] = yaml.safe_load((folder / "argo-rollouts/application.yaml").read_text())["spec"]["source"][
         "kustomize"
     ]["images"]
-    assert rollouts_image in made
+    deployment = yaml.safe_load((folder / "prometheus/base/deployment.yaml").read_text())
+    asked = {rollouts_image, deployment["spec"]["template"]["spec"]["containers"][0]["image"]}
+    assert asked <= made
 
 
 def test_containerd_pauses_with_our_image_and_finds_the_mirrors() -> None:

@@ -44,14 +44,15 @@ class GoBuilder:
             compiled += 1
             step.detail = f"{compiled} packages"
 
-        command = ["go", "build", "-v", *_FLAGS, f"-ldflags={_linker_flags(binary)}", "-o", str(made), binary.package]
+        flags = [*_FLAGS, *_tags(binary), f"-ldflags={_linker_flags(binary)}"]
+        command = ["go", "build", "-v", *flags, "-o", str(made), binary.package]
         stream(command, cwd=self._sources(binary.family), env=self._env, on_line=count)
 
     def _inputs(self, binary: Binary) -> Iterator[bytes | str]:
         yield self._toolchain
         yield binary.package
         yield _linker_flags(binary)
-        yield from _FLAGS
+        yield from (*_FLAGS, *_tags(binary))
         yield from _content(self.tools / binary.family)
 
     def _sources(self, family: str) -> Path:
@@ -92,6 +93,10 @@ class GoBuilder:
 
 def _linker_flags(binary: Binary) -> str:
     return " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in binary.stamps)])
+
+
+def _tags(binary: Binary) -> list[str]:
+    return ["-tags", ",".join(binary.tags)] if binary.tags else []
 
 
 def _content(folder: Path) -> Iterator[bytes | str]:

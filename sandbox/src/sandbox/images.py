@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sandbox.binaries import ARGO_CD, ARGO_ROLLOUTS, ISTIO, KUBERNETES
+from sandbox.binaries import ARGO_CD, ARGO_ROLLOUTS, ISTIO, KUBERNETES, PROMETHEUS
 from sandbox.layers import Archive, File, Files
 from sandbox.node_files import PAUSE_IMAGE
 from sandbox.registry import Image
@@ -15,6 +15,7 @@ _BIN = "/usr/local/bin"
 _PATH = "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARGO_USER = 999
 _PROXY_USER = 1337
+_NOBODY = 65534
 _ARGO_NAMES = (
     "server",
     "repo-server",
@@ -120,6 +121,13 @@ def rollouts(programs: Mapping[str, Path], debian: Path) -> Iterator[Image]:
     controller = Files({"/bin/rollouts-controller": File(programs["rollouts-controller"])})
     config = {"Env": [_PATH], "User": "999", "WorkingDir": "/", "Entrypoint": ["/bin/rollouts-controller"]}
     yield Image(f"quay.io/argoproj/argo-rollouts:{ARGO_ROLLOUTS}", (base, controller), config)
+
+
+def prometheus(programs: Mapping[str, Path]) -> Iterator[Image]:
+    """Return what measures the steps; without its page, which is no part of the module."""
+    files = Files({"/bin/prometheus": File(programs["prometheus"])}, folders={"/prometheus": _NOBODY})
+    config = {"Env": [_PATH], "User": str(_NOBODY), "WorkingDir": "/prometheus", "Entrypoint": ["/bin/prometheus"]}
+    yield Image(f"quay.io/prometheus/prometheus:{PROMETHEUS}", (files,), config)
 
 
 def _scratch(name: str, programs: Mapping[str, Path], entrypoint: str = "") -> Image:

@@ -73,6 +73,7 @@ class SourceProvider:
         istio = self._go.module_folder("istio", "istio.io/istio")
         self._push(progress, images.mesh(programs, base, proxy, istio))
         self._push(progress, images.rollouts(programs, base))
+        self._push(progress, images.prometheus(programs))
         with progress.step("upstream's repositories, as far as Applications name them"):
             make_mirrors(self._settings.state / UPSTREAM, self._go.module_folder)
 
