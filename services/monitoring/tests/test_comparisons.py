@@ -96,6 +96,22 @@ async def test_a_shadow_that_answers_otherwise_is_judged_so_and_the_verdict_stay
     assert judged(monitoring, shadow) == abort
 
 
+@pytest.mark.requirement("MONITORING-037")
+async def test_comparisons_are_counted_by_what_they_came_to(monitoring: Any, compared: Compared, shadow: str) -> None:
+    repeated = compared(labels_differ=True)
+    off = [tensor("probabilities", differs=True, largest_difference=0.25)]
+    failed = compared(shadow_failed=True, labels_differ=True, tensors=[])
+    await record(monitoring, compared(), compared(), repeated, repeated, compared(tensors=off), failed)
+
+    def counted(outcome: str) -> float:
+        pair = f'shadow="{shadow.removeprefix("sha256:")[:12]}",stable="{"0" * 12}"'
+        labels = f'{{model="digits",outcome="{outcome}",{pair}}}'
+        return float(monitoring.metric(f"monitoring_comparisons_recorded_total{labels}"))
+
+    outcomes = ("agreed", "label", "tensors", "failed")
+    assert {outcome: counted(outcome) for outcome in outcomes} == dict(zip(outcomes, (2, 1, 1, 1), strict=True))
+
+
 @pytest.mark.requirement("MONITORING-034")
 async def test_a_shadow_that_answers_alike_may_be_promoted_after_a_restart_too(
     start_monitoring: Any, compared: Compared, shadow: str

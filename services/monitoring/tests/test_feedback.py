@@ -109,6 +109,7 @@ async def test_accuracy_is_a_metric_per_digest(monitoring: Any, made: Any, feedb
     await until(lambda: monitoring.metric(f"monitoring_accuracy_ratio{labels}") == 1)
     assert monitoring.metric(f"monitoring_labelled_predictions{labels}") == 1
     assert monitoring.metric(f"monitoring_accuracy_lower_ratio{labels}") == pytest.approx(0.2065, abs=1e-4)
+    assert monitoring.metric(f"monitoring_accuracy_upper_ratio{labels}") == 1
 
 
 @pytest.mark.requirement("MONITORING-035")

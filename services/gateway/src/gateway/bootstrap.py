@@ -9,7 +9,7 @@ from gateway.callers.door import Door
 from gateway.callers.experiment import Experiment, parse_arms
 from gateway.callers.quota import Quota
 from gateway.catalog import ModelCatalog, TritonCatalog
-from gateway.metrics import CallerMetrics, RecorderMetrics, RequestMetrics, UpstreamMetrics
+from gateway.metrics import CallerMetrics, IssuerMetrics, RecorderMetrics, RequestMetrics, UpstreamMetrics
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.latency import LatencyWindow
 from gateway.native.predict import Predictor
@@ -109,4 +109,4 @@ def _issuer_keys(settings: Settings) -> "KeyRing | None":
     # A tenth of the resident memory would be cryptography: only those who check tokens pay for it.
     from gateway.callers.keys import KeyRing  # noqa: PLC0415
 
-    return KeyRing(settings.jwks)
+    return KeyRing(settings.jwks, IssuerMetrics())

@@ -24,7 +24,7 @@ from gateway.callers.keys import KeyRing
 from gateway.catalog import TritonCatalog
 from gateway.grpc_edge import GrpcEdge
 from gateway.http_edge import HttpEdge
-from gateway.metrics import CallerMetrics, RequestMetrics, UpstreamMetrics
+from gateway.metrics import CallerMetrics, IssuerMetrics, RequestMetrics, UpstreamMetrics
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.grpc_api import SERVICE, add_prediction_servicer
 from gateway.native.latency import LatencyWindow
@@ -292,7 +292,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, *, cooldown: float, 
     address = await stack.enter_async_context(neighbours.serving())
     keys = None
     if settings.issuer:
-        keys = KeyRing(settings.jwks, cooldown_seconds=cooldown, fresh_seconds=fresh)
+        keys = KeyRing(settings.jwks, IssuerMetrics(registry), cooldown_seconds=cooldown, fresh_seconds=fresh)
         await stack.enter_async_context(keys)
     parts = _parts(
         settings,

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,8 +17,11 @@ from fairlead.gateway.v1.gateway_pb2_grpc import PredictionServiceStub
 from gateway.callers.identity import InvalidToken
 from gateway.callers.keys import KeyRing
 from gateway.callers.tokens import Tokens
+from gateway.metrics import IssuerMetrics
 from hypothesis import HealthCheck, given, settings, strategies
 from local_stack.eventually import eventually_async
+from prometheus_client import CollectorRegistry
+from service_runtime.errors import DependencyUnavailable
 
 Forge = Callable[[Any], str]
 
@@ -211,6 +215,26 @@ async def test_an_issuer_that_is_away_locks_nobody_out(
         assert (await gateway.rest("GET", "/v1/models/digits", bearer(fresh))).code == "OK"
 
 
+@pytest.mark.requirement("CALLERS-012")
+async def test_how_old_the_keys_are_is_a_metric(tmp_path: Path, issuer: Any) -> None:
+    registry = CollectorRegistry()
+
+    def read_at() -> float:
+        return registry.get_sample_value("gateway_issuer_keys_read_timestamp_seconds") or 0.0
+
+    async def was_read() -> bool:
+        return read_at() > 0
+
+    source = tmp_path / "jwks.json"
+    async with KeyRing(str(source), IssuerMetrics(registry), cooldown_seconds=0.01) as keys:
+        with pytest.raises(DependencyUnavailable):
+            await keys.find("first")
+        assert read_at() == 0, "there was nothing to read"
+        source.write_bytes(issuer.file.read_bytes())
+        await eventually_async(was_read)
+        assert read_at() == pytest.approx(time.time(), abs=5)
+
+
 @pytest.mark.requirement("CALLERS-005")
 async def test_without_any_keys_the_gateway_is_not_ready_and_says_try_again(
     open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, predict: Any
@@ -236,7 +260,7 @@ def test_no_text_is_anything_but_refused(issuer: Any, parts: list[bytes]) -> Non
     token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
     async def verify() -> None:
-        async with KeyRing(str(issuer.file)) as keys:
+        async with KeyRing(str(issuer.file), IssuerMetrics(CollectorRegistry())) as keys:
             for text in (token, token.encode().decode("latin-1")):
                 with pytest.raises(InvalidToken):
                     await Tokens(keys, issuer="https://issuer.test", audience="fairlead").verify(text)

@@ -42,8 +42,19 @@ class TensorFigures:
     largest_difference: float | None
 
 
-def store_comparisons(connection: sqlite3.Connection, comparisons: Sequence[AnswersCompared]) -> None:
-    """Store comparisons; one that is there already is left as it is."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a comparison of two digests' answers came to: failed, label, tensors or agreed."""
+
+    model: str
+    stable: str
+    shadow: str
+    outcome: str
+
+
+def store_comparisons(connection: sqlite3.Connection, comparisons: Sequence[AnswersCompared]) -> list[Outcome]:
+    """Store comparisons and return what the new ones came to; one that is there already is left as it is."""
+    stored: list[Outcome] = []
     for each in comparisons:
         pair = (each.stable.name, each.stable.digest, each.shadow.digest)
         (pair_id,) = connection.execute(_KEEP_PAIR, pair).fetchone()
@@ -61,6 +72,27 @@ def store_comparisons(connection: sqlite3.Connection, comparisons: Sequence[Answ
         ).fetchone()
         if kept:
             connection.executemany("INSERT INTO compared_tensors VALUES (?,?,?,?)", _tensor_rows(kept[0], each))
+            stored.append(Outcome(*pair, _outcome(each, differs=differs)))
+    return stored
+
+
+def _outcome(compared: AnswersCompared, *, differs: bool) -> str:
+    """Return the worst of what may be said of a comparison."""
+    if compared.shadow_failed:
+        return "failed"
+    if compared.labels_differ:
+        return "label"
+    return "tensors" if differs else "agreed"
+
+
+def pairs(connection: sqlite3.Connection, model: str, *, since: int, most: int) -> list[Pair]:
+    """Return the pairs of a model whose answers were compared since a moment, the newest pairs first."""
+    rows = connection.execute(
+        """SELECT stable, shadow FROM pairs WHERE model = ?
+           AND EXISTS (SELECT 1 FROM comparisons WHERE pair_id = pairs.id AND made_at >= ?) ORDER BY id DESC LIMIT ?""",
+        (model, since, most),
+    )
+    return [Pair(*row) for row in rows]
 
 
 def disagreements(connection: sqlite3.Connection, pair: Pair) -> Iterator[tuple[int, bool]]:

@@ -5,13 +5,15 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _MAX_LABELS = 200
 OTHER = "other"
+_DIGEST_START = len("sha256:")
+_DIGEST_SHOWN = 12
 
 
 class Metrics:
     """The instruments, registered once per process; labels stay few whatever the callers send."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[tuple[str, ...]] = set()
         self.predictions = Counter(
             "monitoring_predictions_recorded_total",
             "Predictions stored, once each, by model and predicted class.",
@@ -31,6 +33,12 @@ class Metrics:
             "monitoring_feedback_recorded_total",
             "Feedback stored, by whether its prediction was known then.",
             ["prediction"],
+            registry=registry,
+        )
+        self.comparisons = Counter(
+            "monitoring_comparisons_recorded_total",
+            "Answers of a shadow compared with stable's, stored once each, by what came of it.",
+            ["model", "stable", "shadow", "outcome"],
             registry=registry,
         )
         self.commit_seconds = Histogram(
@@ -64,14 +72,18 @@ class Metrics:
             "monitoring_databases_moved_aside", "Corrupt databases kept beside the current one.", registry=registry
         )
 
-    def bounded(self, model: str, label: str) -> tuple[str, str]:
-        """Return the pair as metric labels, or "other" once too many pairs were seen."""
-        pair = (model, label)
-        if pair not in self._seen:
+    def bounded(self, *labels: str) -> tuple[str, ...]:
+        """Return them as metric labels, or "other" for each once too many were seen."""
+        if labels not in self._seen:
             if len(self._seen) >= _MAX_LABELS:
-                return OTHER, OTHER
-            self._seen.add(pair)
-        return pair
+                return tuple(OTHER for _ in labels)
+            self._seen.add(labels)
+        return labels
+
+
+def shown_digest(digest: str) -> str:
+    """Return a digest as labels have it: short, and still one of its kind."""
+    return digest[_DIGEST_START:][:_DIGEST_SHOWN]
 
 
 class QualityMetrics:
@@ -84,6 +96,9 @@ class QualityMetrics:
         )
         self.accuracy_lower = Gauge(
             "monitoring_accuracy_lower_ratio", "Lower end of the 95 % Wilson interval.", quality, registry=registry
+        )
+        self.accuracy_upper = Gauge(
+            "monitoring_accuracy_upper_ratio", "Upper end of the 95 % Wilson interval.", quality, registry=registry
         )
         self.labelled = Gauge(
             "monitoring_labelled_predictions", "Predictions in the window with feedback.", quality, registry=registry

@@ -11,7 +11,7 @@ from service_runtime.deadlines import Deadline
 from service_runtime.errors import ServiceError
 
 from monitoring import history, queries
-from monitoring.metrics import QualityMetrics
+from monitoring.metrics import QualityMetrics, shown_digest
 from monitoring.queries import DigestQuality, Scope
 from monitoring.reader import Query, Reader
 from monitoring.rows import MICROSECONDS
@@ -22,8 +22,6 @@ from monitoring.splits import Split, splits
 log = structlog.get_logger()
 
 _MAX_DIGESTS = 20
-_DIGEST_START = len("sha256:")
-_DIGEST_SHOWN = 12
 _SPLIT_BY = ("revision", "arm")
 _MAX_SPLITS = 20
 
@@ -69,16 +67,15 @@ def _publish(found: _Figures, metrics: QualityMetrics) -> None:
 
 
 def _publish_digests(found: list[DigestQuality], metrics: QualityMetrics) -> None:
-    for gauge in (metrics.accuracy, metrics.accuracy_lower, metrics.labelled):
+    gauges = (metrics.accuracy, metrics.accuracy_lower, metrics.accuracy_upper)
+    for gauge in (*gauges, metrics.labelled):
         gauge.clear()
     for each in found[:_MAX_DIGESTS]:
-        digest = each.model.digest[_DIGEST_START:][:_DIGEST_SHOWN]
-        labels = (each.model.name, digest)
-        accuracy = each.quality.accuracy
+        labels, accuracy = (each.model.name, shown_digest(each.model.digest)), each.quality.accuracy
         metrics.labelled.labels(*labels).set(accuracy.trials)
         if accuracy.value is not None and accuracy.interval is not None:
-            metrics.accuracy.labels(*labels).set(accuracy.value)
-            metrics.accuracy_lower.labels(*labels).set(accuracy.interval[0])
+            for gauge, value in zip(gauges, (accuracy.value, *accuracy.interval), strict=True):
+                gauge.labels(*labels).set(value)
 
 
 def _publish_splits(found: dict[str, dict[str, list[Split]]], metrics: QualityMetrics) -> None:

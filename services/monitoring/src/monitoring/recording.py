@@ -6,7 +6,7 @@ from fairlead.events.v1.events_pb2 import AnswersCompared, FeedbackGiven, Predic
 from service_runtime.errors import ServiceError
 
 from monitoring.comparisons import store_comparisons
-from monitoring.metrics import Metrics
+from monitoring.metrics import Metrics, shown_digest
 from monitoring.settings import Settings
 from monitoring.validation import check_comparisons, check_feedback, check_predictions
 from monitoring.writer import Writer
@@ -54,7 +54,10 @@ class Recorder:
         """Return once all comparisons are durable; all or none are stored."""
         try:
             check_comparisons(comparisons, max_batch=self._settings.max_batch)
-            await self._writer.do(lambda ledger: store_comparisons(ledger.connection, comparisons))
+            stored = await self._writer.do(lambda ledger: store_comparisons(ledger.connection, comparisons))
         except ServiceError as error:
             self._metrics.refused.labels(error.code.name.lower()).inc()
             raise
+        for each in stored:
+            pair = self._metrics.bounded(each.model, shown_digest(each.stable), shown_digest(each.shadow))
+            self._metrics.comparisons.labels(*pair, each.outcome).inc()

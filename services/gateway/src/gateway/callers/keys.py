@@ -11,6 +11,8 @@ from jwt import PyJWK, PyJWKClient, PyJWKSet
 from jwt.exceptions import PyJWTError
 from service_runtime.errors import DependencyUnavailable
 
+from gateway.metrics import IssuerMetrics
+
 log = structlog.get_logger()
 
 ALGORITHMS = frozenset(
@@ -29,9 +31,15 @@ class KeyRing:
     """
 
     def __init__(
-        self, source: str, *, fresh_seconds: float = _FRESH_SECONDS, cooldown_seconds: float = _COOLDOWN_SECONDS
+        self,
+        source: str,
+        metrics: IssuerMetrics,
+        *,
+        fresh_seconds: float = _FRESH_SECONDS,
+        cooldown_seconds: float = _COOLDOWN_SECONDS,
     ) -> None:
         self._source = source
+        self._metrics = metrics
         self._fresh_seconds = fresh_seconds
         self._cooldown_seconds = cooldown_seconds
         self._keys: dict[str | None, PyJWK] = {}
@@ -79,6 +87,7 @@ class KeyRing:
             except (PyJWTError, OSError, ValueError) as error:
                 log.warning("issuer_keys.read_failed", source=self._source, reason=str(error), known=len(self._keys))
                 return False
+            self._metrics.keys_read.set_to_current_time()
             return True
 
 
