@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 MEMBERS := proto services/service_runtime services/gateway services/preprocessing services/inference services/monitoring services/training local_stack sandbox
 # These need more than the services do.
-DEV_MEMBERS := loadtests delivery
+DEV_MEMBERS := loadtests delivery observability
 SERVICES := gateway preprocessing inference monitoring
 
 ##@ Run

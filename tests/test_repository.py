@@ -160,7 +160,7 @@ def test_every_direct_dependency_is_locked() -> None:
             r"^([A-Za-z0-9._-]+)(?:\[[^\]]+\])?==", (ROOT / "requirements" / "all.txt").read_text(), re.MULTILINE
         )
     }
-    members = {"fairlead", "service-runtime", "local-stack", "sandbox"}
+    members = {"fairlead", "service-runtime", "local-stack", "sandbox", "loadtests"}
     missing = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in tracked("pyproject.toml", "*/pyproject.toml", "services/*/pyproject.toml")
