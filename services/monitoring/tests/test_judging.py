@@ -7,6 +7,7 @@ from math import prod
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from monitoring.judgements import Trail
 from monitoring.judging.simulation import DropScenario, RateScenario, simulate
 from monitoring.judging.verdicts import DropJudgement, Limits, RateJudgement, Verdict
 
@@ -169,3 +170,15 @@ def test_limits_that_make_no_sense_are_refused(numbers: tuple[float, float, floa
 def test_a_rate_of_nothing_cannot_be_tolerated() -> None:
     with pytest.raises(ValueError, match="above 0"):
         RateJudgement(Limits(0.0, 0.1, alpha=0.01))
+
+
+def test_a_trail_stays_short_and_ends_with_the_verdict() -> None:
+    trail, judgement = Trail(most=20), DropJudgement(Limits(0.01, 0.05, 0.01))
+    for number in range(3000):
+        verdict = judgement.observe(canary=number % 2 == 0, success=True)
+        trail.note(judgement, judgement.canary.trials)
+        if verdict.conclusive:
+            break
+    assert len(trail.points) <= 20
+    assert trail.points[-1] == (judgement.canary.trials, judgement.evidence_for_abort, judgement.evidence_for_promote)
+    assert trail.points == sorted(trail.points)

@@ -103,6 +103,38 @@ async def test_figures_are_split_by_digest_revision_and_arm(monitoring: Any, mad
     assert [each["revision"] for each in mistakes["predictions"]] == ["r1"]
 
 
+@pytest.mark.requirement("MONITORING-038")
+async def test_shares_and_accuracy_are_told_over_time_for_the_newest_and_all_others(
+    monitoring: Any, made: Any, feedback: Any
+) -> None:
+    for number in range(6):
+        prediction = made(digest=OLD if number < 2 else NEW, revision=f"r{number}")
+        await monitoring.record(prediction)
+        await monitoring.give(feedback(prediction.prediction_id, "7" if number else "1"))
+    _, _, overview = monitoring.page(asked("/api/overview", monitoring))
+    by_digest, by_revision = overview["over_time"]["digest"], overview["over_time"]["revision"]
+    assert [each["value"] for each in by_digest] == [OLD, NEW]
+    assert [sum(count for _, count in each["traffic"]) for each in by_digest] == [2, 4]
+    assert sum(each["successes"] for each in by_digest[0]["accuracy"]) == 1
+    assert all(0 <= each["lower"] <= each["value"] <= each["upper"] <= 1 for each in by_digest[1]["accuracy"])
+    assert [each["value"] for each in by_revision] == ["r2", "r3", "r4", "r5", ""], "the newest four, then all others"
+    assert sum(count for _, count in by_revision[-1]["traffic"]) == 2
+    assert overview["over_time"]["arm"] == []
+
+
+@pytest.mark.requirement("MONITORING-039")
+async def test_the_newest_is_judged_beside_whoever_else_answers_most(monitoring: Any, made: Any, feedback: Any) -> None:
+    predictions = [made(digest=NEW if number in (3, 5) else OLD) for number in range(8)]
+    await monitoring.record(*predictions)
+    for prediction in predictions:
+        await monitoring.give(feedback(prediction.prediction_id, "7"))
+    _, _, found = monitoring.page(asked("/api/side-by-side", monitoring))
+    assert (list(found["accuracy"]), found["shadows"]) == (["digest"], [])
+    judged = found["accuracy"]["digest"]
+    assert (judged["stable"]["name"], judged["canary"]["name"], judged["verdict"]) == (OLD, NEW, "inconclusive")
+    assert judged["trail"][-1] == [2, judged["evidence"]["abort"], judged["evidence"]["promote"]]
+
+
 @pytest.mark.requirement("MONITORING-018")
 async def test_mistakes_come_with_what_the_model_saw_page_by_page(judged: Any, made: Any) -> None:
     _, _, first = judged.page(asked("/api/predictions", judged, mistakes="true", page_size=1))

@@ -39,6 +39,21 @@ def traffic_over_time(connection: sqlite3.Connection, scope: Scope, *, step: int
     ).fetchall()
 
 
+def traffic_over_time_by_source(
+    connection: sqlite3.Connection, scope: Scope, *, step: int
+) -> dict[int, list[tuple[int, int]]]:
+    """Return the predictions of each source per step, where there were any."""
+    minutes = step // MINUTE
+    rows = connection.execute(
+        f"""SELECT model_id, minute / {minutes} * {step}, sum(predictions) FROM traffic
+            WHERE {scope.where("minute", unit=MINUTE)} GROUP BY 1, 2"""  # noqa: S608 - integers
+    )
+    found: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for number, at, count in rows:
+        found[number].append((at, count))
+    return dict(found)
+
+
 def class_mix(connection: sqlite3.Connection, scope: Scope) -> dict[str, int]:
     """Return how often each class was predicted."""
     return dict(

@@ -23,6 +23,7 @@ from monitoring.sources import PARTS
 # What may be asked beside `stable`, `canary` and `since`: numbers with their defaults.
 _ACCURACY = {"tolerated_drop": 0.01, "refused_drop": 0.05, "alpha": 0.01}
 _DISAGREEMENT = {"tolerated_rate": 0.02, "refused_rate": 0.05, "alpha": 0.01}
+ACCURACY_LIMITS, DISAGREEMENT_LIMITS = (Limits(*defaults.values()) for defaults in (_ACCURACY, _DISAGREEMENT))
 _FORMS = {
     "digest": (re.compile(r"sha256:[0-9a-f]{64}"), "sha256: and 64 hexadecimal digits"),
     "revision": (re.compile(r".{1,63}"), "a revision of 1 to 63 characters"),
@@ -39,7 +40,7 @@ def judgement_routes(reader: Reader, *, timeout: float) -> list[Route]:
         asked = _asked(request, "by", "model", **_ACCURACY)
         sides, limits = _sides_of(asked), _limits_of(asked, _ACCURACY)
         judged = await reader.run(lambda connection: judge_accuracy(connection, sides, limits), Deadline.after(timeout))
-        return _json(_accuracy(judged, sides) | _limits_json(limits, _ACCURACY))
+        return _json(accuracy_json(judged, sides, limits))
 
     async def get_disagreement(request: Request) -> Response:
         asked = _asked(request, **_DISAGREEMENT)
@@ -47,7 +48,7 @@ def judgement_routes(reader: Reader, *, timeout: float) -> list[Route]:
         judged = await reader.run(
             lambda connection: judge_disagreement(connection, pair, limits), Deadline.after(timeout)
         )
-        return _json(_disagreement(judged, pair) | _limits_json(limits, _DISAGREEMENT))
+        return _json(disagreement_json(judged, pair, limits))
 
     return [
         Route("/v1/judgements/accuracy", get_accuracy),
@@ -55,7 +56,8 @@ def judgement_routes(reader: Reader, *, timeout: float) -> list[Route]:
     ]
 
 
-def _accuracy(judged: AccuracyJudged, sides: Sides) -> Json:
+def accuracy_json(judged: AccuracyJudged, sides: Sides, limits: Limits) -> Json:
+    """Return a judgement of labels with what it rests on."""
     judgement = judged.judgement
     return {
         "verdict": judged.verdict,
@@ -65,10 +67,12 @@ def _accuracy(judged: AccuracyJudged, sides: Sides) -> Json:
         "stable": {"name": sides.stable, **proportion_json(judgement.stable)},
         "canary": {"name": sides.canary, **proportion_json(judgement.canary)},
         "since": _written(judged.since),
+        "limits": _limits_json(limits, _ACCURACY),
     }
 
 
-def _disagreement(judged: DisagreementJudged, pair: Pair) -> Json:
+def disagreement_json(judged: DisagreementJudged, pair: Pair, limits: Limits) -> Json:
+    """Return a judgement of a shadow with what it rests on."""
     judgement = judged.judgement
     return {
         "verdict": judgement.verdict,
@@ -81,6 +85,7 @@ def _disagreement(judged: DisagreementJudged, pair: Pair) -> Json:
         "labels_differed": judged.labels_differed,
         "tensors": [asdict(tensor) for tensor in judged.tensors],
         "since": _written(pair.since or None),
+        "limits": _limits_json(limits, _DISAGREEMENT),
     }
 
 
@@ -90,7 +95,7 @@ def _evidence(judgement: DropJudgement | RateJudgement) -> Json:
 
 def _limits_json(limits: Limits, names: Iterable[str]) -> Json:
     values = (limits.tolerated, limits.refused, limits.alpha)
-    return {"limits": {**dict(zip(names, values, strict=True)), "evidence_needed": limits.needed}}
+    return {**dict(zip(names, values, strict=True)), "evidence_needed": limits.needed}
 
 
 def _disagreement_reason(judgement: RateJudgement) -> str:

@@ -48,6 +48,26 @@ class Sides:
         return stable, canary
 
 
+class Trail:
+    """How evidence grew while a judgement read: few enough points to draw, however much it read."""
+
+    def __init__(self, most: int = 200) -> None:
+        self.points: list[tuple[int, float, float]] = []
+        self._most = most
+        self._stride = 1
+        self._seen = 0
+
+    def note(self, judgement: DropJudgement | RateJudgement, trials: int) -> None:
+        """Remember what the evidence for abort and for promote is after so many trials."""
+        self._seen += 1
+        if self._seen % self._stride and not judgement.verdict.conclusive:
+            return
+        self.points.append((trials, judgement.evidence_for_abort, judgement.evidence_for_promote))
+        if len(self.points) > self._most:
+            self.points = self.points[(len(self.points) - 1) % 2 :: 2]
+            self._stride *= 2
+
+
 @dataclass(frozen=True, slots=True)
 class AccuracyJudged:
     """The judgement, and since when it compares (None: the canary has made no call yet)."""
@@ -63,7 +83,9 @@ class AccuracyJudged:
         return Verdict.PROMOTE if self.alone else self.judgement.verdict
 
 
-def judge_accuracy(connection: sqlite3.Connection, sides: Sides, limits: Limits) -> AccuracyJudged:
+def judge_accuracy(
+    connection: sqlite3.Connection, sides: Sides, limits: Limits, trail: Trail | None = None
+) -> AccuracyJudged:
     """Read the labelled calls of both sides in the order of their labels, until they decide."""
     judgement = DropJudgement(limits)
     stable, canary = sides.pick(sources(connection, name=sides.model))
@@ -74,7 +96,10 @@ def judge_accuracy(connection: sqlite3.Connection, sides: Sides, limits: Limits)
     began_at, began_after = beginning(connection, min(canary))  # of its sources the one that was recorded first
     since = began_at if sides.since is None else sides.since
     for _, source, success in outcomes(connection, stable | canary, made_since=since, after=began_after):
-        if judgement.observe(canary=source in canary, success=bool(success)).conclusive:
+        verdict = judgement.observe(canary=source in canary, success=bool(success))
+        if trail is not None:
+            trail.note(judgement, judgement.canary.trials)
+        if verdict.conclusive:
             break
     return AccuracyJudged(judgement, since)
 
@@ -100,11 +125,16 @@ class DisagreementJudged:
     tensors: list[TensorFigures]
 
 
-def judge_disagreement(connection: sqlite3.Connection, pair: Pair, limits: Limits) -> DisagreementJudged:
+def judge_disagreement(
+    connection: sqlite3.Connection, pair: Pair, limits: Limits, trail: Trail | None = None
+) -> DisagreementJudged:
     """Read the comparisons of a pair in the order in which they came, until they decide."""
     judgement, until = RateJudgement(limits), 0
     for until, disagreed in disagreements(connection, pair):  # noqa: B007 - where it ended is used below
-        if judgement.observe(occurred=disagreed).conclusive:
+        verdict = judgement.observe(occurred=disagreed)
+        if trail is not None:
+            trail.note(judgement, judgement.rate.trials)
+        if verdict.conclusive:
             break
     failed, labels = failures(connection, pair, until=until)
     return DisagreementJudged(judgement, failed, labels, tensor_figures(connection, pair, until=until))

@@ -14,6 +14,7 @@ from monitoring.queries import Scope
 from monitoring.rows import MINUTE, to_microseconds
 from monitoring.sources import PARTS, Source, sources
 from monitoring.splits import Split, splits
+from monitoring.timelines import Timeline, timelines
 
 Json = dict[str, object]
 
@@ -83,7 +84,7 @@ def overview(connection: sqlite3.Connection, choice: Choice) -> Json:
     """Return totals, series and quality for a choice, and the models to choose from."""
     traffic = history.traffic_by_source(connection, Scope(choice.since, choice.now))
     refs = sources(connection)
-    model, scope = _scope_of(choice, refs, traffic)
+    model, scope = scope_of(choice, refs, traffic)
     tallies = queries.tallies_by_source(connection, scope)
     quality = quality_of(tally for found in tallies.values() for tally in found)
     chosen = {number: refs[number] for number in scope.model_ids or ()}
@@ -96,6 +97,10 @@ def overview(connection: sqlite3.Connection, choice: Choice) -> Json:
         **_latency(connection, scope, step),
         "class_mix": _class_mix(connection, scope),
         "splits": {name: [_split(each) for each in found] for name, found in splits(chosen, traffic, tallies).items()},
+        "over_time": {
+            part: [_timeline(each) for each in found]
+            for part, found in timelines(connection, scope, chosen, step=step).items()
+        },
         "accuracy_over_time": [
             {"at": _ms(at), **proportion_json(each)}
             for at, each in queries.accuracy_over_time(connection, scope, step=step)
@@ -110,12 +115,12 @@ def predictions(
     """Return one page of predictions, newest first, and where the next one starts."""
     since, refs = choice.now - choice.window.width, sources(connection)
     traffic = {} if choice.model else history.traffic_by_source(connection, Scope(since, choice.now))
-    _, scope = _scope_of(choice, refs, traffic)
+    _, scope = scope_of(choice, refs, traffic)
     page = queries.newest(connection, scope, size=size, start=start, mistakes_only=mistakes_only)
     return [_prediction(prediction, feedback) for prediction, feedback in page.items], page.next_from
 
 
-def _scope_of(choice: Choice, refs: dict[int, Source], traffic: dict[int, history.SourceTraffic]) -> tuple[str, Scope]:
+def scope_of(choice: Choice, refs: dict[int, Source], traffic: dict[int, history.SourceTraffic]) -> tuple[str, Scope]:
     """Return the chosen model and the scope of its digests; quality over different models means nothing."""
     newest = max(traffic, key=lambda number: (traffic[number].last_at, number), default=max(refs, default=0))
     model = choice.model or (refs[newest].name if newest in refs else "")
@@ -190,6 +195,14 @@ def _quality(quality: Quality) -> Json:
 
 def _split(split: Split) -> Json:
     return {"value": split.value, "predictions": split.predictions, "accuracy": proportion_json(split.accuracy)}
+
+
+def _timeline(timeline: Timeline) -> Json:
+    return {
+        "value": timeline.value,
+        "traffic": [[_ms(at), count] for at, count in timeline.traffic],
+        "accuracy": [{"at": _ms(at), **proportion_json(each)} for at, each in timeline.accuracy],
+    }
 
 
 def proportion_json(proportion: Proportion) -> Json:

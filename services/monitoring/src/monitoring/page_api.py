@@ -21,6 +21,7 @@ from monitoring.overview import Choice, overview, predictions, window_named
 from monitoring.paging import cursor_of, token_of
 from monitoring.reader import Reader
 from monitoring.rows import MICROSECONDS
+from monitoring.side_by_side import side_by_side
 
 Status = Callable[[], Awaitable[dict[str, object]]]
 
@@ -40,6 +41,8 @@ _ASSETS = {
     "style.css": "text/css",
     "charts.js": "text/javascript",
     "page.js": "text/javascript",
+    "sides.js": "text/javascript",
+    "text.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _MAX_PAGE = 100
@@ -66,6 +69,11 @@ def create_page_app(reader: Reader, *, timeout: float, storage: Status) -> ASGIA
         )
         return _json({"predictions": items, "next_page_token": token_of(following)})
 
+    async def get_side_by_side(request: Request) -> Response:
+        choice = _choice_of(request)
+        body = await reader.run(lambda connection: side_by_side(connection, choice), Deadline.after(timeout))
+        return _json(body)
+
     assets = {name: _load(name, media_type) for name, media_type in _ASSETS.items()}
 
     async def get_asset(request: Request) -> Response:
@@ -76,6 +84,7 @@ def create_page_app(reader: Reader, *, timeout: float, storage: Status) -> ASGIA
         *(Route(f"/assets/{name}", get_asset) for name in assets if name != "index.html"),
         Route("/api/overview", get_overview),
         Route("/api/predictions", get_predictions),
+        Route("/api/side-by-side", get_side_by_side),
         *judgement_routes(reader, timeout=timeout),
     ]
     return _SecurityHeaders(RoutedApp(routes, hint="The page is at /."))

@@ -93,6 +93,21 @@ def accuracy_over_time(connection: sqlite3.Connection, scope: Scope, *, step: in
     return [(start, Proportion(right, count)) for start, right, count in rows]
 
 
+def accuracy_over_time_by_source(
+    connection: sqlite3.Connection, scope: Scope, *, step: int
+) -> dict[int, list[tuple[int, int, int]]]:
+    """Return for each source the steps in which anything was labelled, and of how much how much was right."""
+    rows = connection.execute(
+        f"""SELECT model_id, made_at / {step} * {step}, sum(actual = label), count(*)
+            FROM predictions INDEXED BY judged_by_time
+            WHERE actual IS NOT NULL AND {scope.where()} GROUP BY 1, 2"""  # noqa: S608 - integers
+    )
+    found: defaultdict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for number, *step_of_it in rows:
+        found[number].append((step_of_it[0], step_of_it[1], step_of_it[2]))
+    return dict(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of predictions with their feedback; `next_from` is where the following one starts."""

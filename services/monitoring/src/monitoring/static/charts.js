@@ -29,7 +29,7 @@ export function whisker({ value, lower, upper }, low) {
 
 export const quiet = (text) => el("p", { class: "quiet" }, text);
 
-/** Draw series over time. `series`: {name, kind: line|dashed|bars|dots, colour: 1..3, points: [{at, value, lower?, upper?}]}. */
+/** Draw series over time. `series`: {name, kind: line|dashed|bars|dots|stack, colour: 1..5, points: [{at, value, lower?, upper?}]}. */
 export function timeChart(host, { series, window, format, label, zero = true, most = null }) {
   const cursor = host.dataset.cursor ? Number(host.dataset.cursor) : null;
   const focused = host.contains(document.activeElement);
@@ -93,8 +93,9 @@ export function timeLabel(at, window, full = false) {
 
 function drawSeries(drawing, { kind, colour, points }, scale, window) {
   if (kind === "bars") return drawBars(drawing, points, scale, window);
+  if (kind === "stack") return drawStack(drawing, points, colour, scale, window);
   const known = points.filter((point) => point.value !== null);
-  if (known.some((point) => point.lower !== undefined)) drawing.append(band(known, scale, window));
+  if (known.some((point) => point.lower !== undefined)) drawing.append(band(known, colour, scale, window));
   // A step without a value breaks the line: nothing was measured there.
   let path = "";
   let before = null;
@@ -124,13 +125,23 @@ function drawBars(drawing, points, scale, window) {
   }
 }
 
-function band(points, scale, window) {
+function drawStack(drawing, points, colour, scale, window) {
+  const broad = scale.x(window.since + window.step) - scale.x(window.since);
+  for (const { at, base, value } of points) {
+    const x = Math.max(scale.left, scale.x(at));
+    const [top, bottom] = [scale.y(Math.min(1, base + value)), scale.y(base)];
+    const wide = Math.min(scale.right, scale.x(at) + broad) - x;
+    if (wide > 0) drawing.append(svg("rect", { class: `f${colour} stack`, x, y: top, width: wide + 0.3, height: bottom - top }));
+  }
+}
+
+function band(points, colour, scale, window) {
   const group = svg("g");
   const half = (scale.x(window.since + window.step) - scale.x(window.since)) / 2;
   for (const { at, lower, upper } of points) {
     const x = scale.x(at + window.step / 2) - half;
     const [top, bottom] = [scale.y(upper), scale.y(Math.max(scale.low, lower))];
-    group.append(svg("rect", { class: "area", x, y: top, width: half * 2 + 0.3, height: Math.max(1, bottom - top) }));
+    group.append(svg("rect", { class: `area f${colour}`, x, y: top, width: half * 2 + 0.3, height: Math.max(1, bottom - top) }));
   }
   return group;
 }
@@ -138,7 +149,8 @@ function band(points, scale, window) {
 function legend(series) {
   if (series.length < 2) return "";
   const items = series.map(({ name, colour, kind }) => {
-    const mark = svg("line", { x1: 0, x2: 18, y1: 4, y2: 4, class: `line c${colour}${kind === "dashed" ? " dashed" : ""}` });
+    const mark = kind === "stack" ? svg("rect", { x: 4, y: 0, width: 10, height: 8, class: `f${colour} stack` })
+      : svg("line", { x1: 0, x2: 18, y1: 4, y2: 4, class: `line c${colour}${kind === "dashed" ? " dashed" : ""}` });
     return el("li", {}, svg("svg", { viewBox: "0 0 18 8", "aria-hidden": "true" }, mark), name);
   });
   return el("ul", { class: "legend" }, ...items);
@@ -216,4 +228,33 @@ export function calibrationChart(host, bins, label) {
     );
   }
   host.replaceChildren(drawing);
+}
+
+/** Draw how evidence grew with what was looked at, as powers of ten; a verdict falls where a line reaches `needed`. */
+export function evidenceChart(host, { trail, needed, unit }) {
+  const width = Math.max(260, Math.round(host.clientWidth || 400));
+  const [left, right, top, bottom] = [52, width - 10, 10, 166];
+  const power = (value) => Math.log10(Math.max(value, 1e-9));
+  const high = Math.ceil(power(needed)) + 0.3;
+  const low = -2;
+  const last = trail.at(-1)[0];
+  const x = (trials) => left + (trials / Math.max(last, 1)) * (right - left);
+  const y = (value) => bottom - ((Math.min(high, Math.max(low, power(value))) - low) / (high - low)) * (bottom - top);
+  const [, abort, promote] = trail.at(-1);
+  const said = (value) => (value >= 10 ? Math.round(value) : +value.toPrecision(2));
+  const drawing = svg("svg", { viewBox: `0 0 ${width} 206`, role: "img",
+    "aria-label": `Evidence after ${last} ${unit}: ${said(abort)} for abort, ${said(promote)} for promotion, of ${needed} that it takes` });
+  for (const value of [0.01, 1, needed]) {
+    drawing.append(svg("line", { class: value === needed ? "ideal" : "gridline", x1: left, x2: right, y1: y(value), y2: y(value) }),
+      svg("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, value === 0.01 ? "≤ 0.01" : `${value}`));
+  }
+  for (const [at, anchor] of [[0, "start"], [last, "end"]]) drawing.append(svg("text", { x: x(at), y: bottom + 16, "text-anchor": anchor }, `${at}`));
+  drawing.append(svg("text", { x: (left + right) / 2, y: bottom + 34, "text-anchor": "middle" }, unit));
+  for (const [column, kind] of [[1, "abort"], [2, "promote"]]) {
+    const path = [[0, 1, 1], ...trail].map((point) => `${x(point[0]).toFixed(1)} ${y(point[column]).toFixed(1)}`).join("L");
+    drawing.append(svg("path", { class: `line ${kind}`, d: `M${path}` }));
+  }
+  const key = [["abort", "that it is worse than is tolerated"], ["promote", "that it is better than is refused"]]
+    .map(([kind, text]) => el("li", {}, svg("svg", { viewBox: "0 0 18 8", "aria-hidden": "true" }, svg("line", { x1: 0, x2: 18, y1: 4, y2: 4, class: `line ${kind}` })), text));
+  host.replaceChildren(drawing, el("ul", { class: "legend" }, ...key));
 }

@@ -1,15 +1,14 @@
-// The monitoring page: reads two JSON endpoints and draws them.
+// The monitoring page: reads three JSON endpoints and draws them.
 
 import { calibrationChart, el, quiet, svg, timeChart, whisker } from "./charts.js";
+import { drawSides } from "./sides.js";
+import { named, percent, short, whole } from "./text.js";
 
 const WINDOWS = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
 const REFRESH_MS = 5000;
 const MOST_SPLITS = 12;
-const PARTS = { digest: "Digest", revision: "Revision of the gateway", arm: "Arm of an experiment" };
+const GROUPS = { digest: "Digest", revision: "Revision of the gateway", arm: "Arm of an experiment" };
 const byId = (id) => document.getElementById(id);
-const whole = new Intl.NumberFormat();
-const percent = (value, digits = 1) => `${(value * 100).toFixed(digits)} %`;
-const short = (digest) => digest.replace("sha256:", "").slice(0, 12);
 const ms = (value) => (value === null ? "–" : value < 10 ? `${+value.toFixed(1)}` : whole.format(Math.round(value)));
 const compact = (value) => (value >= 10000 ? `${+(value / 1000).toFixed(1)}k` : value > 0 && value < 0.1 ? "< 0.1" : `${+value.toFixed(1)}`);
 
@@ -53,8 +52,9 @@ async function refresh() {
   const { signal } = pending;
   try {
     const overview = await get("/api/overview", {}, signal);
-    const mistakes = overview.models.length ? await readMistakes(signal) : { items: [], more: false };
-    draw(overview, mistakes);
+    const some = overview.models.length > 0;
+    const mistakes = some ? await readMistakes(signal) : { items: [], more: false };
+    draw(overview, mistakes, some ? await get("/api/side-by-side", {}, signal) : null);
     freshness(byId("live").checked ? "" : "paused", `Updated ${new Date().toLocaleTimeString(undefined, { hourCycle: "h23" })}`);
   } catch (error) {
     if (error.name !== "AbortError") freshness("stale", `Cannot read: ${error.message}`);
@@ -87,16 +87,16 @@ function freshness(state, text) {
   byId("freshness").textContent = text;
 }
 
-function draw(overview, mistakes) {
+function draw(overview, mistakes, judgements) {
   drawNotices(overview.storage);
   byId("empty").hidden = overview.models.length > 0;
   byId("figures").hidden = overview.models.length === 0;
   byId("filters").hidden = overview.models.length === 0;
   drawFilters(overview);
   if (!overview.models.length) return;
-  drawn = overview;
+  drawn = { overview, judgements };
   drawTiles(overview);
-  drawCharts(overview);
+  drawCharts(drawn);
   drawMix(overview.class_mix);
   drawConfusion(overview);
   drawClasses(overview.classes);
@@ -129,8 +129,6 @@ function drawFilters({ models, model }) {
   }
 }
 
-const named = (part, value) => (part === "arm" ? value.replace("/", ": ") : /^[0-9a-f]{40}$/.test(value) ? value.slice(0, 12) : short(value));
-
 function options(select, wanted, chosen) {
   const key = JSON.stringify([wanted, chosen]);
   if (select.dataset.key === key) return;
@@ -156,7 +154,12 @@ function drawTiles({ traffic, window, accuracy, latency, expected_calibration_er
   );
 }
 
-function drawCharts({ window, traffic, latency, accuracy, accuracy_over_time: accuracies, calibration, expected_calibration_error: error }) {
+function drawCharts({ overview, judgements }) {
+  drawSides(overview, judgements);
+  drawTotals(overview);
+}
+
+function drawTotals({ window, traffic, latency, accuracy, accuracy_over_time: accuracies, calibration, expected_calibration_error: error }) {
   const minutes = window.step / 60000;
   byId("traffic-unit").textContent = `predictions per ${minutes === 1 ? "minute" : minutes < 60 ? `${minutes} minutes` : `${minutes / 60} hours`}`;
   const peak = Math.max(0, ...traffic.map(([, count]) => count));
@@ -237,7 +240,7 @@ function rate(each) {
 }
 
 function drawSplits(splits) {
-  const shown = Object.entries(PARTS).filter(([part]) => splits[part].some((each) => each.value));
+  const shown = Object.entries(GROUPS).filter(([part]) => splits[part].some((each) => each.value));
   const all = shown.flatMap(([part]) => splits[part]);
   if (!all.length) return byId("splits").replaceChildren(quiet("No predictions in this window."));
   const judged = all.filter(({ accuracy }) => accuracy.trials);
