@@ -16,7 +16,7 @@ from sandbox.settings import HOST_IP, NODE_IP, SandboxSettings
 
 GO_NEEDED = (1, 26, 4)
 _GB = 1 << 30
-_CACHE_NEEDED = 14 * _GB
+_CACHE_NEEDED = 20 * _GB
 _STATE_NEEDED = 5 * _GB
 _MEMORY_NEEDED = 5 * _GB
 _PROGRAMS = {
