@@ -94,6 +94,14 @@ def test_another_version_is_another_program(builder: GoBuilder) -> None:
     assert builder.entry(GREETER) != builder.entry(Binary("greeter", "greeter", ".", ("main.stamp=v2",)))
 
 
+def test_a_program_is_built_with_its_tags_and_is_another_one_with_others(builder: GoBuilder) -> None:
+    tagged = '//go:build brief\n\npackage main\n\nfunc init() { stamp = "brief" }\n'
+    (builder.tools / "greeter" / "brief.go").write_text(tagged)
+    brief = Binary("greeter", "greeter", ".", tags=("brief",))
+    assert builder.entry(brief) != builder.entry(Binary("greeter", "greeter", "."))
+    assert said_by(builder.build(brief, Step("tagged"))) == "unpatched brief"
+
+
 def test_a_patch_is_applied_to_a_copy_of_the_pinned_module(builder: GoBuilder) -> None:
     before = builder.entry(GREETER)
     patch(builder)
