@@ -71,7 +71,7 @@ def test_a_release_file_means_the_same_in_the_next_environment(
 def test_a_fork_changes_repository_and_registry_in_one_place(checkout: Path, renderer: Renderer) -> None:
     origin = checkout / "platform" / "origin" / "patch-origin.yaml"
     content = yaml.safe_load(origin.read_text())
-    content["data"] = {"repository": "https://fork.example.com/mine.git", "registry": "fork.example.com/mine"}
+    content["data"] |= {"repository": "https://fork.example.com/mine.git", "registry": "fork.example.com/mine"}
     origin.write_text(yaml.safe_dump(content))
     for name in ("dev", "staging", "prod"):
         cluster = checkout / "clusters" / name
