@@ -23,3 +23,10 @@ def test_every_committed_blob_belongs_to_a_release() -> None:
     records = [yaml.safe_load(path.read_text()) for path in (DIGITS / "releases").glob("*.yaml")]
     named = {entry["sha256"] for record in records for entry in record["files"]}
     assert {path.name for path in (DIGITS / "blobs" / "sha256").iterdir()} == named
+
+
+@pytest.mark.requirement("MODELS-001")
+def test_no_two_releases_of_a_model_bear_one_version() -> None:
+    """An answer names its version: that is how the gateway knows which package gave it."""
+    versions = [yaml.safe_load(path.read_text())["version"] for path in (DIGITS / "releases").glob("*.yaml")]
+    assert len(set(versions)) == len(versions) > 1

@@ -41,6 +41,8 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
         if parts.keys is not None:
             await stack.enter_async_context(parts.keys)
         await stack.enter_async_context(parts.recorder)
+        if parts.shadow is not None:
+            await stack.enter_async_context(parts.shadow)
         await stack.enter_async_context(
             HttpServer(app, host=settings.http_host, port=settings.http_port, grace=settings.grace, shed=http.shed)
         )

@@ -8,8 +8,15 @@ from service_runtime.admission import AdmissionGate
 from gateway.callers.door import Door
 from gateway.callers.experiment import Experiment, parse_arms
 from gateway.callers.quota import Quota
-from gateway.catalog import ModelCatalog, TritonCatalog
-from gateway.metrics import CallerMetrics, IssuerMetrics, RecorderMetrics, RequestMetrics, UpstreamMetrics
+from gateway.catalog import ModelCatalog
+from gateway.metrics import (
+    CallerMetrics,
+    IssuerMetrics,
+    RecorderMetrics,
+    RequestMetrics,
+    ShadowMetrics,
+    UpstreamMetrics,
+)
 from gateway.native.feedback import FeedbackDesk
 from gateway.native.latency import LatencyWindow
 from gateway.native.predict import Predictor
@@ -17,7 +24,10 @@ from gateway.oip.inference import Inference
 from gateway.preprocessing import PreprocessingClient
 from gateway.recorder import MonitoringRecorder
 from gateway.settings import Settings
-from gateway.triton import Triton
+from gateway.shadow.mirror import MirroredInference, Shadow
+from gateway.shadow.reports import ComparisonReports
+from gateway.triton import InferenceServer, Triton
+from gateway.triton_catalog import TritonCatalog
 from gateway.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ class Collaborators:
     catalog: ModelCatalog
     inference: Inference
     recorder: MonitoringRecorder
+    shadow: Shadow | None
     predictor: Predictor
     feedback: FeedbackDesk
     latencies: LatencyWindow
@@ -58,6 +69,14 @@ def build_collaborators(settings: Settings) -> Collaborators:
         flush_seconds=settings.grace / 2,
         metrics=RecorderMetrics(),
     )
+    upstreams = [inference, imaging]
+    answering: InferenceServer = triton
+    shadow = None
+    if settings.shadow_address:
+        beside = Upstream("shadow", settings.shadow_address, max_message_bytes=message_bytes, metrics=calls)
+        upstreams.append(beside)
+        shadow = _shadow(settings, catalog, Triton(beside))
+        answering = MirroredInference(triton, shadow.offer)
     gate = AdmissionGate(settings.max_in_flight, settings.max_queued)
     metrics = RequestMetrics()
     metrics.in_flight.set_function(lambda: gate.in_flight)
@@ -65,7 +84,7 @@ def build_collaborators(settings: Settings) -> Collaborators:
     predictor = Predictor(
         catalog,
         PreprocessingClient(imaging),
-        triton,
+        answering,
         recorder,
         max_batch=settings.max_batch_images,
         latencies=latencies,
@@ -74,10 +93,11 @@ def build_collaborators(settings: Settings) -> Collaborators:
     keys = _issuer_keys(settings)
     return Collaborators(
         triton=triton,
-        upstreams=(inference, imaging),
+        upstreams=tuple(upstreams),
         catalog=catalog,
-        inference=Inference(catalog, triton),
+        inference=Inference(catalog, answering),
         recorder=recorder,
+        shadow=shadow,
         predictor=predictor,
         feedback=FeedbackDesk(catalog, recorder),
         latencies=latencies,
@@ -85,6 +105,20 @@ def build_collaborators(settings: Settings) -> Collaborators:
         door=build_door(settings, keys, CallerMetrics()),
         gate=gate,
         metrics=metrics,
+    )
+
+
+def _shadow(settings: Settings, catalog: ModelCatalog, server: InferenceServer) -> Shadow:
+    metrics = ShadowMetrics()
+    return Shadow(
+        server,
+        catalogs=(catalog, TritonCatalog(server, ttl=settings.catalog_ttl)),
+        reports=ComparisonReports(settings.monitoring_address, metrics=metrics),
+        metrics=metrics,
+        share=settings.shadow_share,
+        capacity=settings.shadow_buffer,
+        seconds=settings.shadow_timeout,
+        tolerance=settings.shadow_tolerance,
     )
 
 

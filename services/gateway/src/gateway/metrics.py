@@ -72,6 +72,27 @@ class RequestMetrics:
         self._latency.observe(route, seconds)
 
 
+class ShadowMetrics:
+    """Copies of requests for the shadow, and what became of them."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._compared = _Counts(
+            "gateway_shadow_compared", "Answers of the shadow beside stable's, by outcome", ("outcome",), registry
+        )
+        self._dropped = _Counts(
+            "gateway_shadow_dropped", "Copies and comparisons that came to nothing, by reason", ("reason",), registry
+        )
+        self.pending = Gauge("gateway_shadow_pending", "Copies that wait for the shadow", registry=registry)
+
+    def compared(self, outcome: str) -> None:
+        """Count a copy that the shadow was asked."""
+        self._compared.values[(outcome,)] += 1
+
+    def dropped(self, reason: str, count: int = 1) -> None:
+        """Count what is given up."""
+        self._dropped.values[(reason,)] += count
+
+
 class CallerMetrics:
     """Callers who are turned away at the door."""
 

@@ -90,6 +90,21 @@ class Settings(GrpcServiceSettings):
     experiment_override: bool = False
     """Let callers choose a declared arm by the header `x-experiment-arm`."""
 
+    shadow_address: str = ""
+    """Host and port of the shadow's gRPC, which is asked what callers have asked; empty: there is none."""
+
+    shadow_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of the answered requests of which the shadow gets a copy."""
+
+    shadow_buffer: int = Field(default=64, gt=0)
+    """Copies that wait for the shadow; more are dropped and counted."""
+
+    shadow_timeout: Seconds = Field(default=1.0, gt=0)
+    """Seconds that the shadow has for an answer."""
+
+    shadow_tolerance: float = Field(default=0.001, ge=0)
+    """Difference, absolute or relative, up to which two floats of stable's and the shadow's answers count as equal."""
+
     revision: str = Field(default="", pattern="^[A-Za-z0-9._-]{0,63}$")
     """What answers and records name as their revision; empty: the git commit."""
 

@@ -1,10 +1,11 @@
 """Triton, as the gateway calls it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
 from service_runtime.deadlines import Deadline
-from service_runtime.errors import DependencyUnavailable
+from service_runtime.errors import DependencyUnavailable, NotFound
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.upstream import Upstream
@@ -12,7 +13,11 @@ from gateway.upstream import Upstream
 _SERVICE = "/inference.GRPCInferenceService/"
 _INFER = _SERVICE + "ModelInfer"
 
+# A canary that gets one call in a hundred is met by 99 % of so many.
+_MOST_CALLS = 500
+
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 class InferenceServer(Protocol):
@@ -49,3 +54,17 @@ class Triton:
         )
         if not answer.ready:
             raise DependencyUnavailable("Triton is not ready.")
+
+
+async def until_it_is_there(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until the version is there: of several Tritons behind one address, some may lack it.
+
+    For a version that one of them is known to have; a Triton without it has begun nothing. The call's own deadline
+    ends it. Raises NotFound when nobody seems to have it any more.
+    """
+    for _ in range(_MOST_CALLS):
+        try:
+            return await call()
+        except NotFound as error:
+            missing = error
+    raise missing

@@ -21,7 +21,6 @@ from fairlead.preprocessing.v1.preprocessing_pb2 import TransformRequest, Transf
 from gateway.app import build_queries, create_app
 from gateway.bootstrap import Collaborators, build_door
 from gateway.callers.keys import KeyRing
-from gateway.catalog import TritonCatalog
 from gateway.grpc_edge import GrpcEdge
 from gateway.http_edge import HttpEdge
 from gateway.metrics import CallerMetrics, IssuerMetrics, RequestMetrics, UpstreamMetrics
@@ -34,6 +33,7 @@ from gateway.oip.inference import Inference
 from gateway.preprocessing import PreprocessingClient
 from gateway.settings import Settings
 from gateway.triton import Triton
+from gateway.triton_catalog import TritonCatalog
 from gateway.upstream import Upstream
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
@@ -85,7 +85,6 @@ class Neighbours:
     async def serving(self) -> AsyncIterator[str]:
         server = grpc.aio.server()
         triton = {
-            "ModelMetadata": self.handler("ModelMetadata", oip.ModelMetadataRequest, metadata),
             "ModelConfig": self.handler("ModelConfig", oip.ModelConfigRequest, config),
             "ModelReady": self.handler(
                 "ModelReady", oip.ModelReadyRequest, lambda _: oip.ModelReadyResponse(ready=True)
@@ -105,16 +104,14 @@ class Neighbours:
         await server.stop(0)
 
 
-def metadata(_request: oip.ModelMetadataRequest) -> oip.ModelMetadataResponse:
-    described = oip.ModelMetadataResponse(name="digits", versions=["1"])
-    described.inputs.add(name="pixels", datatype="FP32", shape=[-1, 64])
-    described.outputs.add(name="label", datatype="INT64", shape=[-1])
-    described.outputs.add(name="probabilities", datatype="FP32", shape=[-1, 10])
-    return described
-
-
 def config(_request: oip.ModelConfigRequest) -> oip.ModelConfigResponse:
     answer = oip.ModelConfigResponse()
+    described = answer.config
+    described.name, described.max_batch_size = "digits", 64
+    described.version_policy.specific.versions.append(1)
+    described.input.add(name="pixels", data_type="TYPE_FP32", dims=[64])
+    described.output.add(name="label", data_type="TYPE_INT64", dims=[1])
+    described.output.add(name="probabilities", data_type="TYPE_FP32", dims=[10])
     parameters = {
         "digest": "sha256:" + "5b" * 32,
         "labels": json.dumps(list("0123456789")),
@@ -345,6 +342,7 @@ def _parts(
         catalog=catalog,
         inference=Inference(catalog, triton),
         recorder=recorder,
+        shadow=None,
         predictor=predictor,
         feedback=FeedbackDesk(catalog, neighbours),
         latencies=latencies,

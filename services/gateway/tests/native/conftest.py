@@ -76,6 +76,9 @@ class FakeCatalog:
         except KeyError:
             raise NotFound(f"There is no model '{name}'.") from None
 
+    async def answering(self, name: str, version: str, *, deadline: Deadline) -> ServedModel:
+        return await self.get(name, version, deadline=deadline)
+
     async def list(self, *, deadline: Deadline) -> list[ServedModel]:
         if self.failure:
             raise self.failure
@@ -88,12 +91,14 @@ class FakePreprocessor:
 
     failure: ServiceError | None = None
     hold: asyncio.Event | None = None
+    specs: list[str] = field(default_factory=list)
     most_at_once: int = 0
     at_once: int = 0
 
     async def transform(
         self, images: Sequence[bytes], *, feature_spec: str, digest: str, deadline: Deadline
     ) -> TransformResponse:
+        self.specs.append(digest)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
@@ -121,9 +126,10 @@ class FakePreprocessor:
 
 @dataclass
 class FakeInference:
-    """Answers with the digit that the features hold, 91 % sure."""
+    """Answers with the digit that the features hold, 91 % sure, as one version or as several in turn."""
 
     version: str = "3"
+    turns: list[str] = field(default_factory=list)
     probability: float = 0.91
     classes: int = 10
     failure: ServiceError | None = None
@@ -135,7 +141,8 @@ class FakeInference:
         count = asked.inputs[0].shape[0]
         digits = [int(value) for value in array("f", asked.raw_input_contents[0])[::64]]
         rows = [[self.probability if each == digit else 0.01 for each in range(self.classes)] for digit in digits]
-        answer = ModelInferResponse(model_name=asked.model_name, model_version=self.version)
+        version = self.turns.pop(0) if self.turns else self.version
+        answer = ModelInferResponse(model_name=asked.model_name, model_version=version)
         answer.outputs.add(name="label", datatype="INT64", shape=[count])
         answer.outputs.add(name="probabilities", datatype="FP32", shape=[count, self.classes])
         answer.raw_output_contents.append(array("q", digits).tobytes())

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from gateway.catalog import ModelCatalog, ServedModel, TritonCatalog
+from gateway.catalog import ModelCatalog, ServedModel
 from gateway.metrics import UpstreamMetrics
 from gateway.native.tensors import encode_request, read_answer
 from gateway.preprocessing import PreprocessingClient, Preprocessor
 from gateway.triton import InferenceServer, Triton
+from gateway.triton_catalog import TritonCatalog
 from gateway.upstream import Upstream
 from local_stack.settings import ROOT
 from local_stack.stack import Stack

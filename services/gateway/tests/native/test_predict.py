@@ -108,20 +108,46 @@ async def test_the_answer_names_the_version_that_answered_not_the_one_asked(gate
 
 
 @pytest.mark.requirement("NATIVE-002")
-@pytest.mark.parametrize(
-    "change", [{"feature_spec_digest": "sha256:" + "99" * 32}, {"labels": tuple("0123456789X")}], ids=str
-)
-async def test_a_model_replaced_by_one_with_another_contract_is_worth_a_retry(
-    gateway: Any, api: Any, refused: Any, change: dict[str, Any]
-) -> None:
-    """The tensor was made for the old one: its answer would be wrong without anyone noticing."""
+async def test_the_labels_are_those_of_the_version_that_answered(gateway: Any, api: Any) -> None:
     digits = gateway.catalog.models["digits", ""]
-    gateway.catalog.models["digits", "4"] = replaced = replace(digits, version="4", **change)
+    gateway.catalog.models["digits", "4"] = replace(digits, version="4", labels=tuple("abcdefghijk"))
+    gateway.inference.version, gateway.inference.classes = "4", 11
+
+    answer = await api.predict("digits", picture(7))
+
+    assert (answer["label"], answer["probabilities"][10]["label"]) == ("h", "k")
+    assert len(gateway.preprocessor.specs) == 1, "the tensor is right for both"
+
+
+@pytest.mark.requirement("MODELS-002")
+async def test_a_model_that_sees_pictures_otherwise_answers_about_a_tensor_made_for_it(gateway: Any, api: Any) -> None:
+    digits = gateway.catalog.models["digits", ""]
+    other = replace(digits, version="4", feature_spec_digest="sha256:" + "99" * 32)
+    gateway.catalog.models["digits", "4"] = other
     gateway.inference.version = "4"
-    gateway.inference.classes = len(replaced.labels)
+
+    answer = await api.predict("digits", picture(7))
+
+    assert gateway.preprocessor.specs == [digits.feature_spec_digest, other.feature_spec_digest]
+    assert (answer["model"]["version"], answer["feature_spec"]["digest"]) == ("4", other.feature_spec_digest)
+    assert len(gateway.monitoring.recorded) == 1
+
+
+@pytest.mark.requirement("MODELS-002")
+async def test_an_answer_about_a_tensor_made_for_another_model_is_never_given(
+    gateway: Any, api: Any, refused: Any
+) -> None:
+    """Two models take turns so that each always sees the tensor of the other."""
+    digits = gateway.catalog.models["digits", ""]
+    for version in ("4", "5"):
+        other = replace(digits, version=version, feature_spec_digest="sha256:" + version * 64)
+        gateway.catalog.models["digits", version] = other
+    gateway.inference.turns = ["4", "5", "4"]
+
     with pytest.raises(refused) as error:
         await api.predict("digits", picture(7))
-    assert error.value.code == "UNAVAILABLE"
+
+    assert (error.value.code, error.value.retryable) == ("UNAVAILABLE", True)
     assert gateway.monitoring.recorded == []
 
 

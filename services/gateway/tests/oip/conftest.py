@@ -86,6 +86,9 @@ class KnownModels:
                 return model
         raise NotFound(f"no {name}")
 
+    async def answering(self, name: str, version: str, *, deadline: Deadline) -> ServedModel:
+        return await self.get(name, version, deadline=deadline)
+
     async def list(self, *, deadline: Deadline) -> list[ServedModel]:
         return list(self.models)
 

@@ -21,6 +21,9 @@ from gateway.native.tensors import Answer, encode_request, floats, read_answer
 from gateway.preprocessing import Preprocessor
 from gateway.triton import InferenceServer
 
+# While a model is replaced by one that needs other tensors, the tensor is made again for the one that answered.
+_MOST_TRIES = 3
+
 
 class Recorder(Protocol):
     """Where predictions go once they are answered."""
@@ -38,6 +41,16 @@ class Prediction:
     confidence: float
     probabilities: list[float]
     features: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What the inference server answered, by which version, about which tensor."""
+
+    model: ServedModel
+    tensor: TransformResponse
+    response: ModelInferResponse
+    timings: StageTimings
 
 
 class Predictor:
@@ -90,7 +103,23 @@ class Predictor:
         start = time.perf_counter()
         _require_bytes(images)
         model = await self._catalog.get(name, deadline=deadline)
-        _require_image_model(model, len(images))
+        for _ in range(_MOST_TRIES):
+            _require_image_model(model, len(images))
+            answered = await self._infer(model, images, deadline)
+            if _sees_alike(model, answered.model):
+                break
+            model = answered.model
+        else:
+            raise DependencyUnavailable("The model is being replaced by one that sees pictures otherwise. Try again.")
+        answer = read_answer(answered.response, answered.model, count=len(images))
+        seconds = time.perf_counter() - start
+        timings = answered.timings
+        timings.total_ms = round(seconds * 1e3, 3)
+        self._latencies.observe(seconds)
+        return self._publish(answered.model, answer, answered.tensor, timings, caller)
+
+    async def _infer(self, model: ServedModel, images: Sequence[bytes], deadline: Deadline) -> "_Answered":
+        """Let whichever version is chosen behind us answer, about pictures as `model` sees them."""
         began = time.perf_counter()
         tensor = await self._preprocessor.transform(
             images, feature_spec=model.feature_spec, digest=model.feature_spec_digest, deadline=deadline
@@ -99,30 +128,12 @@ class Predictor:
         raw = await self._inference.infer(encode_request(model, tensor), deadline=deadline)
         inferred = time.perf_counter()
         response = ModelInferResponse.FromString(raw)
-        model = await self._answering(model, response.model_version, deadline)
-        answer = read_answer(response, model, count=len(images))
-        end = time.perf_counter()
+        if response.model_version != model.version:
+            model = await self._catalog.answering(model.name, response.model_version, deadline=deadline)
         timings = StageTimings(
-            preprocessing_ms=round((prepared - began) * 1e3, 3),
-            inference_ms=round((inferred - prepared) * 1e3, 3),
-            total_ms=round((end - start) * 1e3, 3),
+            preprocessing_ms=round((prepared - began) * 1e3, 3), inference_ms=round((inferred - prepared) * 1e3, 3)
         )
-        self._latencies.observe(end - start)
-        return self._publish(model, answer, tensor, timings, caller)
-
-    async def _answering(self, asked: ServedModel, version: str, deadline: Deadline) -> ServedModel:
-        """Return the version that answered: the inference server chooses it, and may have changed it since."""
-        if version == asked.version:
-            return asked
-        try:
-            answering = await self._catalog.get(asked.name, version, deadline=deadline)
-        except NotFound as error:
-            raise DependencyUnavailable("The model version that answered has just been retired. Try again.") from error
-        if answering.feature_spec_digest != asked.feature_spec_digest or answering.labels != asked.labels:
-            raise DependencyUnavailable(
-                "The model has just been replaced by one that sees pictures otherwise. Try again."
-            )
-        return answering
+        return _Answered(model, tensor, response, timings)
 
     def _publish(
         self,
@@ -161,6 +172,11 @@ class Predictor:
             self._recorder.record(made)
             predictions.append(Prediction(made, model, probabilities[index], probabilities, row))
         return predictions
+
+
+def _sees_alike(model: ServedModel, other: ServedModel) -> bool:
+    """Return whether a tensor made for one is right for the other."""
+    return model.feature_spec_digest == other.feature_spec_digest and model.inputs == other.inputs
 
 
 def _about_one_image(error: InvalidInput) -> InvalidInput:

@@ -16,7 +16,7 @@ from gateway.oip.typed_contents import answer_typed, is_typed, take_raw
 from gateway.oip.validation import check_header, check_tensors
 from gateway.oip.wire import RAW_INPUT_CONTENTS, RAW_OUTPUT_CONTENTS, Tensor, join, split
 from gateway.refusals import refuse
-from gateway.triton import InferenceServer
+from gateway.triton import InferenceServer, until_it_is_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,17 @@ class Inference:
     ) -> bytes:
         if request.parameters:
             deadline = shorten(deadline, request.parameters)
-        answer = await self._server.infer(serialized, deadline=deadline)
+        answer = await self._answer(request.model_version, serialized, deadline)
         # A message begins with its first fields: so does every answer of the version that we expect.
         if not answer.startswith(_answer_head(model.name, model.version)):
             answered = oip.ModelInferResponse.FromString(split(answer, RAW_OUTPUT_CONTENTS)[0])
-            model = await self._catalog.get(answered.model_name, answered.model_version, deadline=deadline)
+            model = await self._catalog.answering(answered.model_name, answered.model_version, deadline=deadline)
         return answer + _digest_parameter(model.digest) if model.digest else answer
+
+    async def _answer(self, version: str, serialized: bytes, deadline: Deadline) -> bytes:
+        if not version:
+            return await self._server.infer(serialized, deadline=deadline)
+        return await until_it_is_there(lambda: self._server.infer(serialized, deadline=deadline))
 
 
 async def _check_tensors(model: ServedModel, request: oip.ModelInferRequest, tensors: Sequence[Tensor]) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from typing import TypeVar
 
+from google.protobuf.message import Message
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import DependencyUnavailable
 from tritonclient.grpc import service_pb2 as oip
 
 from gateway.catalog import ModelCatalog, TensorSpec
 from gateway.refusals import NotOffered
-from gateway.triton import InferenceServer
+from gateway.triton import InferenceServer, until_it_is_there
 
 SERVER_NAME = "fairlead"
 # True in both directions, as the conformance tests show: each of these works, and what works is here.
@@ -24,6 +26,7 @@ EXTENSIONS = (
     "statistics",
 )
 
+M = TypeVar("M", bound=Message)
 Ready = Callable[[], Awaitable[bool]]
 
 
@@ -72,7 +75,7 @@ class Queries:
     async def model_config(self, request: oip.ModelConfigRequest, deadline: Deadline) -> oip.ModelConfigResponse:
         """Return the model's configuration in Triton."""
         await self._catalog.get(request.name, request.version, deadline=deadline)
-        return await self._server.call("ModelConfig", request, oip.ModelConfigResponse, deadline=deadline)
+        return await self._call("ModelConfig", request, oip.ModelConfigResponse, deadline)
 
     async def model_statistics(
         self, request: oip.ModelStatisticsRequest, deadline: Deadline
@@ -80,7 +83,7 @@ class Queries:
         """Return Triton's counters of one model, or of all when no name is given."""
         if request.name or request.version:
             await self._catalog.get(request.name, request.version, deadline=deadline)
-        return await self._server.call("ModelStatistics", request, oip.ModelStatisticsResponse, deadline=deadline)
+        return await self._call("ModelStatistics", request, oip.ModelStatisticsResponse, deadline)
 
     async def repository_index(
         self, request: oip.RepositoryIndexRequest, deadline: Deadline
@@ -89,6 +92,17 @@ class Queries:
         if request.repository_name:
             raise NotOffered("There is one repository; leave repository_name empty.")
         return await self._server.call("RepositoryIndex", request, oip.RepositoryIndexResponse, deadline=deadline)
+
+    async def _call(
+        self,
+        rpc: str,
+        request: oip.ModelConfigRequest | oip.ModelStatisticsRequest,
+        response: type[M],
+        deadline: Deadline,
+    ) -> M:
+        if not request.version:
+            return await self._server.call(rpc, request, response, deadline=deadline)
+        return await until_it_is_there(lambda: self._server.call(rpc, request, response, deadline=deadline))
 
 
 def _metadata(spec: TensorSpec) -> oip.ModelMetadataResponse.TensorMetadata:
