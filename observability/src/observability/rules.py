@@ -17,7 +17,8 @@ def rules(promises: list[Objective]) -> dict[str, Any]:
         "fairlead-model-quality": list(_class_shift()),
         "fairlead-alerts": [each.rule for each in ALERTS],
     }
-    return {"groups": [{"name": name, "rules": found} for name, found in groups.items()]}
+    # Long windows move slowly, and every evaluation reads all of them.
+    return {"groups": [{"name": name, "interval": "1m", "rules": found} for name, found in groups.items()]}
 
 
 def _budgets(promises: list[Objective]) -> Iterator[dict[str, Any]]:
@@ -103,6 +104,7 @@ def _class_shift() -> Iterator[dict[str, Any]]:
     hour, day = "model_label:predictions:share1h", "model_label:predictions:share1d"
     yield {
         "record": "model:class_shift:ratio1h",
-        # A class that only one of the two knows counts in full.
-        "expr": f"sum by (namespace, model) (abs(({hour} or 0 * {day}) - ({day} or 0 * {hour}))) / 2",
+        # A class that only one of the two knows counts in full; a model without a day before has not shifted.
+        "expr": f"sum by (namespace, model) (abs(({hour} or 0 * {day}) - ({day} or 0 * {hour}))) / 2"
+        f" and on (namespace, model) {day}",
     }

@@ -146,8 +146,9 @@ def _sidecars() -> Iterator[AnyPanel]:
     named = (
         'label_replace({}, "subset", "$2 $1", "cluster_name", "outbound[|].*[|](stable|canary)[|]([a-z0-9-]+)[.].*")'
     )
-    requests = f"sum by (cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{subsets}}}{_OVER}))"
-    broken = f'sum by (cluster_name) (rate(envoy_cluster_upstream_rq_xx{{{subsets},response_code_class="5"}}{_OVER}))'
+    # Each request is counted under its code and under its class: one of them is enough.
+    requests = f'sum by (cluster_name) (rate(envoy_cluster_upstream_rq{{{subsets},response_code_class!=""}}{_OVER}))'
+    broken = f'sum by (cluster_name) (rate(envoy_cluster_upstream_rq{{{subsets},response_code_class="5xx"}}{_OVER}))'
     yield curves(
         "Requests by subset",
         "reqps",

@@ -35,14 +35,14 @@ def _requests() -> Iterator[AnyPanel]:
     yield curves(
         "Rate",
         "reqps",
-        Query(f"sum by ({by}) (rate(envoy_cluster_upstream_rq_xx{{{_OUT}}}{_OVER}))", to),
+        Query(f'sum by ({by}) (rate(envoy_cluster_upstream_rq{{{_OUT},response_code_class!=""}}{_OVER}))', to),
         meaning="Requests per second that each service's sidecars sent: a cluster is a port and a subset of a service.",
         stacked=True,
     )
     yield curves(
         "5xx",
         "reqps",
-        Query(f'sum by ({by}) (rate(envoy_cluster_upstream_rq_xx{{{_OUT},response_code_class="5"}}{_OVER}))', to),
+        Query(f'sum by ({by}) (rate(envoy_cluster_upstream_rq{{{_OUT},response_code_class="5xx"}}{_OVER}))', to),
         meaning="Requests that ended with a status of 5xx. gRPC's codes are on the dashboard of the services.",
     )
     yield curves(
@@ -94,7 +94,7 @@ def _refusals() -> Iterator[AnyPanel]:
 
 def _cost() -> Iterator[AnyPanel]:
     cpu = f"sum by (pod) (rate(container_cpu_usage_seconds_total{{{_SIDECAR}}}{_OVER}))"
-    requests = f"sum by (pod) (rate(envoy_cluster_upstream_rq_xx{{{_IN}}}{_OVER}))"
+    requests = f'sum by (pod) (rate(envoy_cluster_upstream_rq{{{_IN},response_code_class!=""}}{_OVER}))'
     yield curves(
         "CPU",
         "short",
