@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import functools
+import re
 from urllib.parse import unquote
 
 from grpc import StatusCode
@@ -21,6 +22,13 @@ _CODE_OF_HTTP = {
     503: StatusCode.UNAVAILABLE,
     504: StatusCode.UNAVAILABLE,
 }
+
+# What a sidecar says in the place of a server that it never reached, in Envoy's words.
+_NEVER_REACHED = re.compile(
+    "no healthy upstream"
+    "|reset reason: (remote connection failure|local connection failure|connection timeout"
+    "|remote refused stream reset|local refused stream reset)"
+)
 
 
 class RpcError(Exception):
@@ -50,8 +58,10 @@ def read_message(headers: dict[str, str], body: bytearray) -> bytes:
         raise RpcError(code, f"the server answered without a gRPC status (HTTP {http or 'unknown'})")
     if status != "0":
         code = _CODES.get(int(status) if status.isdecimal() else 2, StatusCode.UNKNOWN)
-        rich = headers.get("grpc-status-details-bin", "")
-        raise RpcError(code, unquote(headers.get("grpc-message", "")), status_details=_unbase64(rich))
+        details = unquote(headers.get("grpc-message", ""))
+        never_reached = code is StatusCode.UNAVAILABLE and _NEVER_REACHED.search(details) is not None
+        rich = _unbase64(headers.get("grpc-status-details-bin", ""))
+        raise RpcError(code, details, processed=not never_reached, status_details=rich)
     if len(body) < 5 or body[0] or int.from_bytes(body[1:5], "big") != len(body) - 5:  # noqa: PLR2004 - gRPC's prefix
         raise RpcError(StatusCode.INTERNAL, "the server did not answer with one plain message")
     return bytes(memoryview(body)[5:])
