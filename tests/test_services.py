@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from fairlead.monitoring.v1 import monitoring_pb2
+from fairlead.preprocessing.v1 import preprocessing_pb2
 from local_stack.services import SERVICES
+from tritonclient.grpc import service_pb2 as oip
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [spec.name for spec in SERVICES]
@@ -44,7 +47,25 @@ def test_service_yaml_is_complete(service: str) -> None:
     declared = declaration(service)
     assert set(declared) == KEYS
     assert declared["name"] == service
-    assert all(set(port) == {"name", "port", "protocol", "from"} for port in declared["ports"])
+    assert all(set(port) - {"methods"} == {"name", "port", "protocol", "from"} for port in declared["ports"])
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_a_grpc_port_names_the_methods_that_each_service_calls_on_it(service: str) -> None:
+    for port in declaration(service)["ports"]:
+        peers = set(port["from"]) & set(NAMES) if port["protocol"] == "grpc" else set()
+        assert set(port.get("methods", {})) == peers
+        assert [each for names in port.get("methods", {}).values() for each in names if not is_method(each)] == []
+
+
+def is_method(name: str) -> bool:
+    """Whether some contract has it, as in package.Service/Method."""
+    service, _, method = name.partition("/")
+    return any(
+        service == found.full_name and method in found.methods_by_name
+        for contract in (monitoring_pb2, oip, preprocessing_pb2)
+        for found in contract.DESCRIPTOR.services_by_name.values()
+    )
 
 
 @pytest.mark.parametrize("spec", SERVICES, ids=NAMES)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from delivery.manifests import SERVERS, Manifest, dig, of_kind
+from delivery.manifests import SERVERS, WORKLOADS, Manifest, dig, of_kind
 from delivery.programs import Toolbox
 from delivery.rendering import Renderer
+from delivery.rules.mesh import sidecar_resources
 from local_stack.settings import ROOT
 
 pytestmark = pytest.mark.xdist_group("manifests")
@@ -82,6 +83,20 @@ def test_registry_puts_the_facts_registry_before_every_image(renderer: Renderer)
     images = {container["image"] for each in objects for container in each.containers}
     names = ("gateway", "preprocessing", "inference", "monitoring")
     assert images == {f"10.245.0.2:5000/fairlead/{name}" for name in names}
+
+
+@pytest.mark.requirement("MANIFESTS-007")
+def test_mesh_names_callees_in_the_facts_namespace_and_bounds_every_sidecar(renderer: Renderer) -> None:
+    facts = ROOT / "clusters" / "local" / "facts"
+    objects = renderer.composed([*BASES, facts], [GATEWAY / "components" / "smoke", PLATFORM / "mesh"])
+    hosts = [row["hosts"] for each in of_kind(objects, "Sidecar") for row in each.at("spec", "egress")]
+    callees = ("inference", "monitoring", "preprocessing")
+    assert sorted(hosts, key=len) == [
+        ["./gateway.fairlead-local.svc.cluster.local"],
+        [f"./{each}.fairlead-local.svc.cluster.local" for each in callees],
+    ]
+    bounded = [sidecar_resources(each)["limits"] for each in of_kind(objects, *WORKLOADS)]
+    assert bounded == [{"cpu": "1", "memory": "256Mi"}] * 5
 
 
 @pytest.mark.requirement("MANIFESTS-008")

@@ -3,7 +3,7 @@
 import importlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import yaml
 CALLERS = "callers"
 LOCALHOST = "localhost"
 KUBELET = "kubelet"
+ROLLOUTS = "argo-rollouts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Port:
     number: int
     protocol: str
     open_to: frozenset[str]
+    methods: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By peer, the gRPC methods that it calls here: package.Service/Method."""
 
     @property
     def in_the_pod(self) -> bool:
@@ -54,9 +57,7 @@ class Declaration:
     @cached_property
     def ports(self) -> tuple[Port, ...]:
         """Every port, also those that only the process itself uses."""
-        return tuple(
-            Port(row["name"], row["port"], row["protocol"], frozenset(row["from"])) for row in self.content["ports"]
-        )
+        return tuple(map(_port, self.content["ports"]))
 
     @cached_property
     def image_environment(self) -> Mapping[str, str]:
@@ -73,6 +74,11 @@ class Declaration:
     def settings(self) -> Any:
         """The Settings class."""
         return importlib.import_module(f"{self.name}.settings").Settings
+
+
+def _port(row: Mapping[str, Any]) -> Port:
+    methods = {peer: frozenset(names) for peer, names in row.get("methods", {}).items()}
+    return Port(row["name"], row["port"], row["protocol"], frozenset(row["from"]), methods)
 
 
 def declared_services(root: Path) -> dict[str, Declaration]:

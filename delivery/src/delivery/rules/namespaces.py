@@ -1,16 +1,20 @@
 """Rules for what surrounds the services of an environment: Pod Security, quotas, default deny, roles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 from delivery.environments import Environment
 from delivery.manifests import SERVERS, Manifest, dig, of_kind
 from delivery.quantities import quantity
+from delivery.rules.mesh import sidecar_resources
 
 Said = Iterator[tuple[Manifest, str]]
 
-_NAMESPACED = ("ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBinding")
-_REQUIRED = ("Namespace", "ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBinding")
+_MESH = ("PeerAuthentication", "AuthorizationPolicy", "Sidecar")
+_NAMESPACED = ("ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBinding", *_MESH)
+_REQUIRED = ("Namespace", *_NAMESPACED)
+_INJECTION = "istio-injection"
 _GUARD = "argocd.argoproj.io/sync-options"
 _SURGE = 1
 _STORAGE = ("spec", "resources", "requests", "storage")
@@ -46,6 +50,25 @@ def everything_is_denied_first(environment: Environment) -> Said:
     yield environment.namespaces[0], "no NetworkPolicy denies everything: podSelector {}, Ingress and Egress, no rules"
 
 
+def the_mesh_denies_first(environment: Environment) -> Said:
+    """Every pod is in the mesh, takes mutual TLS alone, and calls and serves nobody until something says so."""
+    for namespace in of_kind(environment.namespaces, "Namespace"):
+        if namespace.labels.get(_INJECTION) != "enabled":
+            yield namespace, f"label it {_INJECTION}: enabled; without a sidecar a pod has no identity"
+    for kind, spec in _FIRST.items():
+        for each in of_kind(environment.namespaces, kind):
+            if each.content.get("spec") != spec:
+                yield each, f"here its spec is exactly {spec}; what a service needs besides is in its own folder"
+
+
+# For the whole namespace: none of them selects pods.
+_FIRST: Mapping[str, object] = {
+    "PeerAuthentication": {"mtls": {"mode": "STRICT"}},
+    "AuthorizationPolicy": {},
+    "Sidecar": {"egress": [{"hosts": ["~/*"]}]},
+}
+
+
 def roles_are_narrow(environment: Environment) -> Said:
     """People may look; they change things through git. Nobody reads secrets."""
     for role in of_kind(environment.namespaces, "Role", "ClusterRole"):
@@ -71,10 +94,10 @@ def quota_fits_the_services(environment: Environment) -> Said:
             pods = least.get(workload.name, workload.at("spec", "replicas", default=1))
             pods += _SURGE if workload.kind == "Deployment" else 0
             needed["pods"] += pods
-            for container in workload.containers:
+            for resources in _all_resources(workload):
                 for name in ("requests.cpu", "requests.memory", "limits.memory"):
                     side, resource = name.split(".")
-                    needed[name] += pods * quantity(dig(container, "resources", side, resource, default=0))
+                    needed[name] += pods * quantity(dig(resources, side, resource, default=0))
             for claim in workload.at("spec", "volumeClaimTemplates", default=[]):
                 needed["requests.storage"] += quantity(dig(claim, *_STORAGE, default=0))
     for quota in of_kind(environment.namespaces, "ResourceQuota"):
@@ -84,14 +107,19 @@ def quota_fits_the_services(environment: Environment) -> Said:
                 yield quota, f"{name} is {hard}; the services at their smallest, during a release, need {amount:g}"
 
 
+def _all_resources(workload: Manifest) -> list[Any]:
+    """Return the resources of every container of a pod, its sidecar included."""
+    return [*(container.get("resources", {}) for container in workload.containers), sidecar_resources(workload)]
+
+
 def limits_admit_the_services(environment: Environment) -> Said:
     """No container asks for more than the LimitRange admits: its pods would be refused one by one."""
     for limits in of_kind(environment.namespaces, "LimitRange"):
         most = {row["type"]: row.get("max", {}) for row in limits.at("spec", "limits", default=[])}
         for app in environment.apps.values():
             for workload in of_kind(app.objects, *SERVERS):
-                for container in workload.containers:
-                    for name, limit in dig(container, "resources", "limits", default={}).items():
+                for resources in _all_resources(workload):
+                    for name, limit in dig(resources, "limits", default={}).items():
                         highest = most.get("Container", {}).get(name)
                         if highest is not None and quantity(limit) > quantity(highest):
                             yield workload, f"its limit of {limit} {name} is over the {highest} of {limits}"
@@ -106,6 +134,7 @@ NAMESPACES = (
     surroundings_are_complete,
     namespace_is_restricted,
     everything_is_denied_first,
+    the_mesh_denies_first,
     roles_are_narrow,
     quota_fits_the_services,
     limits_admit_the_services,

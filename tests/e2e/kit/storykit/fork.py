@@ -63,8 +63,8 @@ def _own_origin(fork: Clone) -> None:
 
 def _small(fork: Clone) -> None:
     """Two cores bear no two pods of everything: a size of one's own is one line of env."""
-    registry = "  - ../../../platform/components/registry\n"
-    fork.replace(_ENV, registry, f"{registry}  - ../../../platform/components/small\n")
+    mesh = "  - ../../../platform/components/mesh\n"
+    fork.replace(_ENV, mesh, f"{mesh}  - ../../../platform/components/small\n")
 
 
 def _addons_of_the_sandbox(fork: Clone) -> None:
