@@ -8,6 +8,7 @@ import yaml
 from storykit.clone import Clone
 
 _GATEWAY = "services/gateway/src/gateway"
+_INFERENCE = "clusters/local/apps/inference/kustomization.yaml"
 _RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
 
 
@@ -36,6 +37,12 @@ def another_digest(clone: Clone) -> None:
     record = (clone.folder / records / f"{_short(before)}.yaml").read_text()
     (clone.folder / records / f"{_short(digest)}.yaml").write_text(record.replace(before, digest))
     clone.replace(_RELEASE, before, digest)
+
+
+def a_fault(clone: Clone, kind: str) -> None:
+    """Let sidecars delay or abort inferences: the Components fault-delay and fault-abort."""
+    component = f"../../../../services/inference/deploy/components/fault-{kind}"
+    clone.replace(_INFERENCE, "  - release\n", f"  - {component}\n  - release\n")
 
 
 def pinned(clone: Clone) -> str:

@@ -11,6 +11,8 @@ from storykit.cluster import Cluster
 
 _REQUESTS = {"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "16Mi"}
 _LIMITS = {**_REQUESTS, "cpu": "500m"}
+# Of its sidecar, if it gets one.
+_SIDECAR = {"proxyCPU": "10m", "proxyMemory": "64Mi", "proxyCPULimit": "500m", "proxyMemoryLimit": "256Mi"}
 _WAIT = ["python", "-c", "import signal; signal.pause()"]
 
 
@@ -27,7 +29,12 @@ def pod(cluster: Cluster, name: str, *, labels: Mapping[str, str] | None = None,
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace or cluster.namespace, "labels": dict(labels or {})},
+        "metadata": {
+            "name": name,
+            "namespace": namespace or cluster.namespace,
+            "labels": dict(labels or {}),
+            "annotations": {f"sidecar.istio.io/{each}": value for each, value in _SIDECAR.items()},
+        },
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
