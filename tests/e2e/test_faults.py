@@ -66,12 +66,12 @@ def pushed(clone: Clone, kind: str, step: Step) -> None:
 
 def ask(cluster: Cluster, *, timeout_ms: int = 5000) -> tuple[tuple[int, dict[str, str]], float]:
     """Return status and body of a prediction, and how long it took."""
-    headers = {"content-type": "image/png", "x-request-timeout-ms": str(timeout_ms)}
+    headers = {"content-type": "image/png", "x-request-timeout-ms": str(timeout_ms), **cluster.access().headers()}
     url = f"{cluster.rest}/v1/models/digits:predict"
     request = urllib.request.Request(url, PICTURE.read_bytes(), headers)
     began = time.monotonic()
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=20, context=cluster.access().context()) as response:
             answer = response.status, json.load(response)
     except urllib.error.HTTPError as error:
         answer = error.code, json.load(error)

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import pytest
-from delivery.declarations import CALLERS, Port, declared_services
+from delivery.declarations import EDGE, Port, declared_services
 from local_stack.eventually import eventually
 from local_stack.settings import ROOT
 from storykit.cluster import SERVICES, Cluster
@@ -14,6 +14,7 @@ from storykit.pods import namespace, pod, ready_pod, running
 from storykit.story import Story
 
 OUTSIDE = "fairlead-e2e-stranger"
+HTTPS = Port("https", 443, "https", frozenset())
 SETTLED_S = 30.0
 SIDECAR = Port("sidecar", 15020, "http", frozenset())  # nobody's, but Prometheus'
 # From beside a sidecar that would take the connection itself. All at once: a policy drops packets, so each port that is
@@ -71,9 +72,10 @@ def test_a_pod_that_nobody_declared_reaches_nothing_in_its_namespace(cluster: Cl
 
 @pytest.mark.core
 @pytest.mark.requirement("E2E-021")
-def test_a_pod_of_another_namespace_reaches_the_gateways_two_doors_alone(cluster: Cluster, story: Story) -> None:
-    targets = list(targets_of(cluster))
-    doors = {str(target): CALLERS in target.port.open_to for target in targets}
+def test_a_pod_of_another_namespace_reaches_the_door_alone(cluster: Cluster, story: Story) -> None:
+    edge = [Target(EDGE, each["status"]["podIP"], HTTPS) for each in cluster.pods(EDGE)]
+    targets = [*targets_of(cluster), *edge]
+    doors = {str(target): target in edge for target in targets}
     with ExitStack() as stack:
         with story.given("a stranger in a namespace without policies"):
             stack.enter_context(namespace(cluster, OUTSIDE))

@@ -32,8 +32,9 @@ def fork(cluster: Cluster, clone: Clone) -> Clone:
 
 
 @pytest.fixture
-def staging(cluster: Cluster) -> Cluster:
-    return replace(cluster, namespace="fairlead-staging")
+def staging(cluster: Cluster, fork: Clone) -> Cluster:
+    facts = fork.folder / "clusters" / "staging" / "facts"
+    return replace(cluster, namespace="fairlead-staging", facts=facts)
 
 
 @pytest.mark.requirement("E2E-008")
@@ -51,7 +52,7 @@ def test_staging_comes_up_from_a_fork_and_is_promoted_to_by_a_copied_file(
         eventually(lambda: nothing_lacks(staging, first, step), within=UP_S, every=2.0)
         story.measured("staging, from its root object to smoke passed", time.monotonic() - applied)
         with staging.forward("service/gateway", 8080) as url:
-            answer = ask_rest(url)
+            answer = ask_rest(url, staging.access())
         assert (answer.label, answer.digest) == ("7", pinned(fork))
     with story.when("dev has a new gateway, and it is promoted"):
         title, digest = released_to_dev(fork, progress)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from delivery.manifests import SERVERS, WORKLOADS, Manifest, dig, of_kind
 from delivery.programs import Toolbox
 from delivery.rendering import Renderer
@@ -117,10 +118,13 @@ def test_a_gpu_component_asks_for_its_gpu_and_runs_the_gpu_image(
 
 
 @pytest.mark.requirement("MANIFESTS-008")
-def test_node_port_opens_the_same_two_ports_on_every_node(renderer: Renderer) -> None:
-    (service,) = of_kind(renderer.composed([GATEWAY / "base"], [GATEWAY / "components" / "node-port"]), "Service")
-    assert service.at("spec", "type") == "NodePort"
-    assert {(row["name"], row["nodePort"]) for row in service.at("spec", "ports")} == {("http", 30080), ("grpc", 30090)}
+def test_node_port_opens_the_door_on_every_node_and_its_health_on_none(renderer: Renderer) -> None:
+    objects = renderer.composed([GATEWAY / "base"], [GATEWAY / "components" / each for each in ("edge", "node-port")])
+    (options,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "edge"]
+    ports = yaml.safe_load(options.at("data", "service"))["spec"]["ports"]
+    assert ports == [{"port": 15021, "$patch": "delete"}, {"port": 443, "nodePort": 30443}]
+    (service,) = of_kind(objects, "Service")
+    assert service.at("spec", "type") == "ClusterIP"
 
 
 @pytest.mark.requirement("MANIFESTS-008")

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-CALLERS = "callers"
+EDGE = "edge"
 LOCALHOST = "localhost"
 KUBELET = "kubelet"
 ROLLOUTS = "argo-rollouts"

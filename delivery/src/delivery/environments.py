@@ -31,6 +31,7 @@ class Facts:
     door: str
     host: str
     issuer: str
+    issuer_host: str
     jwks: str
     audience: str
 

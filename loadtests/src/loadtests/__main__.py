@@ -52,6 +52,8 @@ def _arguments() -> argparse.Namespace:
     running.add_argument("--profile", default="smoke")
     running.add_argument("--host", help="base URL of a gateway, for instance http://127.0.0.1:8080")
     running.add_argument("--grpc", help="its gRPC address; by default port 9000 of the host")
+    running.add_argument("--ca", type=Path, help="certificate that signs for its TLS, as ca.pem of the sandbox")
+    running.add_argument("--tokens", type=Path, help="file of tokens, one a line: make -s token >> FILE")
     judging = commands.add_parser("judge", help="judge the last recording of a profile again")
     judging.add_argument("--profile", default="smoke")
     commands.add_parser("list", help="say which profiles there are")
@@ -70,12 +72,14 @@ def _run(profile: Profile, arguments: argparse.Namespace, recording: Path) -> No
     recording.unlink(missing_ok=True)
     with chosen(arguments.host, arguments.grpc) as target:
         print(f"{profile.name}: {profile.description}. {profile.seconds:.0f} s against {target.http_url}", flush=True)
-        _generate(profile, arguments.profiles, target, recording)
+        _generate(profile, arguments, target, recording)
 
 
-def _generate(profile: Profile, profiles: Path, target: Target, recording: Path) -> None:
-    options = ["--profile", str(profiles / f"{profile.name}.yaml"), "--host", target.http_url]
+def _generate(profile: Profile, arguments: argparse.Namespace, target: Target, recording: Path) -> None:
+    options = ["--profile", str(arguments.profiles / f"{profile.name}.yaml"), "--host", target.http_url]
     options += ["--grpc", target.grpc_address, "--recording", str(recording)]
+    options += ["--ca", str(arguments.ca)] if arguments.ca else []
+    options += ["--tokens", str(arguments.tokens)] if arguments.tokens else []
     try:
         code = subprocess.call(
             [sys.executable, "-m", "loadtests.generator", *options], timeout=profile.seconds + _GRACE_SECONDS

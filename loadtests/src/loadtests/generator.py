@@ -12,6 +12,7 @@ from grpc.experimental.gevent import init_gevent
 from locust import LoadTestShape, User
 from locust.env import Environment
 
+from loadtests.callers import Callers
 from loadtests.profiles import Profile, Stage, read_profile
 from loadtests.recording import ERROR, OK, REFUSED, Observation, Record, writing
 from loadtests.users import Refused, user_classes
@@ -26,10 +27,13 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--grpc", required=True)
     parser.add_argument("--recording", type=Path, required=True)
+    parser.add_argument("--ca", type=Path, help="certificate that signs for a door with TLS")
+    parser.add_argument("--tokens", type=Path, help="file of tokens, one a line; each caller takes the next one")
     arguments = parser.parse_args()
     init_gevent()
     profile = read_profile(arguments.profile)
-    classes = user_classes(profile, http_url=arguments.host, grpc_address=arguments.grpc)
+    callers = Callers.read(arguments.ca, arguments.tokens)
+    classes = user_classes(profile, callers, http_url=arguments.host, grpc_address=arguments.grpc)
     with writing(arguments.recording) as record:
         run(profile, classes, record)
 

@@ -12,6 +12,7 @@ from locust.contrib.fasthttp import FastHttpUser
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from loadtests import payloads
+from loadtests.callers import Callers
 from loadtests.profiles import Profile
 from loadtests.traffic import DIGITS, picture, row
 
@@ -38,8 +39,13 @@ class RestUser(FastHttpUser):  # type: ignore[misc]
 
     abstract = True
     network_timeout = connection_timeout = _TIMEOUT_SECONDS
+    callers: Callers
 
     def __init__(self, environment: Any) -> None:
+        access = self.callers.next()
+        self.default_headers = access.headers()
+        self.ssl_context_factory = access.context if access.ca else None
+        self.insecure = access.ca is None
         super().__init__(environment)
         self._digits = itertools.cycle(DIGITS)
 
@@ -81,11 +87,13 @@ class GrpcUser(User):  # type: ignore[misc]
     """Asks over gRPC on a channel of its own."""
 
     abstract = True
+    callers: Callers
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
+        self._access = self.callers.next()
         # Channels with equal options share one connection, unless told to be strangers.
-        self._channel = grpc.insecure_channel(self.host, options=[("grpc.use_local_subchannel_pool", 1)])
+        self._channel = self._access.channel(self.host, {"grpc.use_local_subchannel_pool": 1})
         self._native = gateway_pb2_grpc.PredictionServiceStub(self._channel)
         self._oip = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._digits = itertools.cycle(DIGITS)
@@ -109,7 +117,7 @@ class GrpcUser(User):  # type: ignore[misc]
         began = time.perf_counter()
         problem: Exception | None = None
         try:
-            answer = call(request, timeout=_TIMEOUT_SECONDS)
+            answer = call(request, timeout=_TIMEOUT_SECONDS, metadata=self._access.metadata())
             took = time.perf_counter() - began
             _check(read, answer.SerializeToString(), None, label)
         except grpc.RpcError as error:
@@ -124,8 +132,11 @@ class GrpcUser(User):  # type: ignore[misc]
     KINDS = {"grpc.predict": predict, "grpc.infer": infer}  # noqa: RUF012
 
 
-def user_classes(profile: Profile, *, http_url: str, grpc_address: str) -> list[type[User]]:
-    """Return the classes that a profile needs, weighted by its mix."""
+def user_classes(
+    profile: Profile, callers: Callers | None = None, *, http_url: str, grpc_address: str
+) -> list[type[User]]:
+    """Return the classes that a profile needs, weighted by its mix; without callers, anybody asks."""
+    callers = callers or Callers()
     pace = constant_throughput(profile.requests_per_user_second)
     classes: list[type[User]] = []
     for protocol, base, host in (("rest", RestUser, http_url), ("grpc", GrpcUser, grpc_address)):
@@ -133,7 +144,13 @@ def user_classes(profile: Profile, *, http_url: str, grpc_address: str) -> list[
             base.KINDS[kind]: weight for kind, weight in profile.mix.items() if kind.startswith(protocol) and weight
         }
         if tasks:
-            fields = {"tasks": tasks, "weight": sum(tasks.values()), "host": host, "wait_time": pace}
+            fields = {
+                "tasks": tasks,
+                "weight": sum(tasks.values()),
+                "host": host,
+                "wait_time": pace,
+                "callers": callers,
+            }
             classes.append(type(base.__name__, (base,), fields))
     return classes
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import grpc
 from fairlead.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 
+from local_stack.access import OPEN, Access
+
 PICTURE = Path(__file__).parent / "seven.png"
 _MODEL = "digits"
 _TIMEOUT_SECONDS = 20
@@ -40,13 +42,16 @@ class Answer:
     features: Sequence[float]
 
 
-def ask_rest(url: str) -> Answer:
+def ask_rest(url: str, access: Access = OPEN) -> Answer:
     """POST the picture to the native API."""
+    headers = {"content-type": "image/png", **access.headers()}
     request = urllib.request.Request(  # noqa: S310 - our own address
-        f"{url}/v1/models/{_MODEL}:predict", data=PICTURE.read_bytes(), headers={"content-type": "image/png"}
+        f"{url}/v1/models/{_MODEL}:predict", data=PICTURE.read_bytes(), headers=headers
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        with urllib.request.urlopen(  # noqa: S310
+            request, timeout=_TIMEOUT_SECONDS, context=access.context()
+        ) as response:
             body = json.load(response)
     except urllib.error.HTTPError as error:
         raise NoAnswer(f"REST answered {error.code}: {error.read().decode(errors='replace')}") from error
@@ -65,12 +70,13 @@ def ask_rest(url: str) -> Answer:
     )
 
 
-def ask_grpc(address: str) -> Answer:
+def ask_grpc(address: str, access: Access = OPEN) -> Answer:
     """Send the picture to fairlead.gateway.v1.PredictionService/Predict."""
     request = gateway_pb2.PredictRequest(model=_MODEL, image=PICTURE.read_bytes())
-    with grpc.insecure_channel(address) as channel:
+    with access.channel(address) as channel:
         try:
-            response = gateway_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=_TIMEOUT_SECONDS)
+            stub = gateway_pb2_grpc.PredictionServiceStub(channel)
+            response = stub.Predict(request, timeout=_TIMEOUT_SECONDS, metadata=access.metadata())
         except grpc.RpcError as error:
             raise NoAnswer(f"gRPC answered {error}") from error
     prediction = response.prediction

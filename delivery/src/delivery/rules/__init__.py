@@ -8,6 +8,7 @@ from delivery.findings import Finding
 from delivery.manifests import Manifest
 from delivery.quantities import NotAQuantity
 from delivery.rules.argocd import ARGOCD, waves_follow_the_calls
+from delivery.rules.door import DOOR
 from delivery.rules.mesh import MESH, MESH_OF_ALL
 from delivery.rules.namespaces import NAMESPACES
 from delivery.rules.network import NETWORK, edges_are_declared
@@ -26,7 +27,9 @@ def judge_app(app: App, services: Services) -> list[Finding]:
     if invalid:  # the other rules read the settings
         return invalid
     found = [
-        each for rule in (*PODS, *SCALING, *NETWORK, *MESH, *SETTINGS) for each in _findings(where, rule, rule(app))
+        each
+        for rule in (*PODS, *SCALING, *NETWORK, *DOOR, *MESH, *SETTINGS)
+        for each in _findings(where, rule, rule(app))
     ]
     for rule in (edges_are_declared, ports_are_bound, *MESH_OF_ALL):
         found.extend(_findings(where, rule, rule(app, services)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from delivery.declarations import CALLERS, ROLLOUTS, Declaration, Port
+from delivery.declarations import EDGE, ROLLOUTS, Declaration, Port
 from delivery.environments import App
 from delivery.manifests import NAME_LABEL, SERVERS, WORKLOADS, Manifest, dig, of_kind
 from delivery.quantities import quantity
@@ -63,7 +63,7 @@ def _is_a_door_to(who: str, port: Port, app: App, services: Mapping[str, Declara
     """Whether a caller that is no service comes in here: with an identity, or through a door that asks for none."""
     if who in services:
         return False
-    return port.number in _plain_ports(app) if not who else CALLERS in port.open_to
+    return port.number in _plain_ports(app) if not who else EDGE in port.open_to
 
 
 def _plain_ports(app: App) -> set[int]:
@@ -73,14 +73,13 @@ def _plain_ports(app: App) -> set[int]:
 
 
 def only_the_door_is_plain(app: App) -> Said:
-    """Mutual TLS everywhere, but where those come in who have no sidecar: callers by a NodePort, or a controller."""
-    outside = {ROLLOUTS, CALLERS} if app.facts.door == "NodePort" else {ROLLOUTS}
-    doors = {port.number for port in app.service.ports if outside & port.open_to}
+    """Mutual TLS everywhere, but where a controller comes in that has no sidecar."""
+    doors = {port.number for port in app.service.ports if ROLLOUTS in port.open_to}
     for each in of_kind(app.objects, "PeerAuthentication"):
         if each.at("spec", "mtls", "mode") != "STRICT" or not each.at("spec", "selector"):
             yield each, "is for one service and of mode STRICT, with exceptions per port at most"
         if wrong := _plain_ports(app) - doors:
-            yield each, f"takes plain text on {', '.join(map(str, sorted(wrong)))}, which is no door for callers"
+            yield each, f"takes plain text on {', '.join(map(str, sorted(wrong)))}, where callers have sidecars"
 
 
 def sidecars_reach_what_is_called(app: App, services: Mapping[str, Declaration]) -> Said:
@@ -89,7 +88,7 @@ def sidecars_reach_what_is_called(app: App, services: Mapping[str, Declaration])
         each.at("spec", "workloadSelector", "labels", NAME_LABEL, default=""): each
         for each in of_kind(app.objects, "Sidecar")
     }
-    doors = [name for name, each in services.items() if any(CALLERS in port.open_to for port in each.ports)]
+    doors = [name for name, each in services.items() if any(EDGE in port.open_to for port in each.ports)]
     for workload in of_kind(app.objects, *WORKLOADS):
         pod = workload.pod_labels.get(NAME_LABEL, "")
         callees = services[pod].content["calls"] if pod in services else doors
@@ -99,7 +98,9 @@ def sidecars_reach_what_is_called(app: App, services: Mapping[str, Declaration])
         hosts = {host for row in scope.at("spec", "egress", default=[]) for host in row.get("hosts", [])}
         callees = services[pod].content["calls"] if pod in services else doors
         wanted = {f"./{each}.{app.facts.namespace}.svc.cluster.local" for each in callees}
-        wanted |= {f"./{host}" for each in of_kind(app.objects, "ServiceEntry") for host in each.at("spec", "hosts")}
+        if pod in services:  # what is outside, a service declares beside itself
+            entries = of_kind(app.objects, "ServiceEntry")
+            wanted |= {f"./{host}" for each in entries for host in each.at("spec", "hosts")}
         if hosts != wanted:
             yield scope, f"reaches {_listed(hosts) or 'everything'}; service.yaml calls {_listed(wanted) or 'nobody'}"
         if scope.at("spec", "outboundTrafficPolicy", "mode", default="REGISTRY_ONLY") != "REGISTRY_ONLY":

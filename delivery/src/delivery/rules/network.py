@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from delivery.declarations import CALLERS, Declaration
+from delivery.declarations import EDGE, Declaration
 from delivery.environments import App
 from delivery.manifests import NAME_LABEL, Manifest, dig, of_kind
 from delivery.rules.effective import own_containers
@@ -13,17 +13,22 @@ Edge = tuple[str, str, int]
 
 _OPTIONS = "argocd.argoproj.io/sync-options"
 _REPLACED = "Replace=true"
+_ANYBODY = "anybody"
+_PRIVATE = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
 
 
 def edges_are_declared(app: App, services: Mapping[str, Declaration]) -> Said:
     """Ingress and egress of NetworkPolicies are the edges of service.yaml."""
     expected = _declared(app.service, services)
+    door = {(_ANYBODY, EDGE, number) for number in open_ports(app)} if _has_door(app.service) else set()
     allowed: set[Edge] = set()
     for policy in of_kind(app.objects, "NetworkPolicy"):
+        if leads_outside(policy, app):
+            continue
         for edge in _edges(policy):
             if edge is None:
                 yield policy, "allows more than pods by name on ports by number: name one service and its port"
-            elif edge in expected or _is_a_caller(edge, services):
+            elif edge in expected | door or _is_a_caller(edge, services):
                 allowed.add(edge)
             else:
                 yield policy, f"allows {_spoken(edge)}, which no service.yaml declares"
@@ -43,14 +48,42 @@ def _declared(service: Declaration, services: Mapping[str, Declaration]) -> set[
 
 
 def _peers(open_to: frozenset[str], services: Mapping[str, Declaration]) -> set[str]:
-    return {peer for peer in open_to if peer in services or peer == CALLERS}
+    return {peer for peer in open_to if peer in services or peer == EDGE}
 
 
 def _is_a_caller(edge: Edge, services: Mapping[str, Declaration]) -> bool:
-    """A pod that is no service, as a smoke test, may use what is open to anybody."""
+    """A pod that is no service, as a smoke test, may use what callers use through the edge."""
     source, target, number = edge
     ports = services[target].ports if target in services else ()
-    return source not in services and any(port.number == number and CALLERS in port.open_to for port in ports)
+    return source not in {*services, _ANYBODY} and any(port.number == number and EDGE in port.open_to for port in ports)
+
+
+def _has_door(service: Declaration) -> bool:
+    return any(EDGE in port.open_to for port in service.ports)
+
+
+def open_ports(app: App) -> set[int]:
+    """Return the ports on which anybody may come in: those of the Gateway's listeners."""
+    gateways = (each for each in of_kind(app.objects, "Gateway") if each.group == "gateway.networking.k8s.io")
+    return {row["port"] for each in gateways for row in each.at("spec", "listeners", default=[])}
+
+
+def leads_outside(policy: Manifest, app: App) -> bool:
+    """Whether a policy lets a service reach what a ServiceEntry names, on its ports, and nothing inside the network."""
+    for entry in of_kind(app.objects, "ServiceEntry"):
+        if policy.name != f"{app.service.name}-to-{entry.name}" or policy.at("spec", "ingress"):
+            continue
+        rows = policy.at("spec", "egress", default=[])
+        ports = [row["port"] for rule in rows for row in rule.get("ports", [{"port": None}])]
+        blocks = [dig(peer, "ipBlock", default={}) for rule in rows for peer in rule.get("to", [{}])]
+        declared = [row["number"] for row in entry.at("spec", "ports")]
+        return sorted(ports, key=str) == sorted(declared) and all(map(_is_outside, blocks))
+    return False
+
+
+def _is_outside(block: Mapping[str, Any]) -> bool:
+    """One address, or any but private ones."""
+    return block.get("cidr", "").endswith("/32") or set(block.get("except", [])) >= _PRIVATE
 
 
 def _edges(policy: Manifest) -> Iterator[Edge | None]:
@@ -58,7 +91,7 @@ def _edges(policy: Manifest) -> Iterator[Edge | None]:
     own = _name(policy.at("spec"))
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for rule in policy.at("spec", direction, default=[]):
-            others = [_name(peer) for peer in rule.get(peers, [])] or [CALLERS if direction == "ingress" else ""]
+            others = [_name(peer) for peer in rule.get(peers, [])] or [_ANYBODY if direction == "ingress" else ""]
             numbers = [port.get("port") for port in rule.get("ports", [])] or [None]
             for other in others:
                 for number in numbers:
@@ -101,13 +134,11 @@ def pod_has_the_declared_ports(app: App) -> Said:
             yield workload, f"container ports are {sorted(found, key=str)}, declared {sorted(expected)}"
 
 
-def door_is_where_facts_say(app: App) -> Said:
-    """Callers come in where the facts of the cluster say, and only through a service that is open to callers."""
-    is_door = any(CALLERS in port.open_to for port in app.service.ports)
-    wanted = app.facts.door if is_door else "ClusterIP"
+def services_stay_inside(app: App) -> Said:
+    """Callers come in by the edge; no Service of our own can be reached from outside."""
     for service in of_kind(app.objects, "Service"):
-        if (found := service.at("spec", "type", default="ClusterIP")) != wanted:
-            yield service, f"is of type {found}; in {app.facts.environment} it is {wanted} (facts: door)"
+        if (found := service.at("spec", "type", default="ClusterIP")) != "ClusterIP":
+            yield service, f"is of type {found}: callers come in by the edge, so it is ClusterIP"
 
 
 def a_changed_port_can_be_undone(app: App) -> Said:
@@ -120,6 +151,6 @@ def a_changed_port_can_be_undone(app: App) -> Said:
 NETWORK = (
     service_has_the_declared_ports,
     pod_has_the_declared_ports,
-    door_is_where_facts_say,
+    services_stay_inside,
     a_changed_port_can_be_undone,
 )

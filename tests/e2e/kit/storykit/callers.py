@@ -16,6 +16,8 @@ from storykit.cluster import Cluster
 PROFILE = Path(__file__).parents[2] / "callers.yaml"
 _ENOUGH = 50
 _END_S = 60.0
+_CALLERS = 64
+"""More than ask at a time: each has a quota of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class Callers:
 def calling(cluster: Cluster, recording: Path, profile: Path = PROFILE) -> Iterator[Callers]:
     """Load the door from the beginning to the end of a block, which begins when answers flow."""
     command = [sys.executable, "-m", "loadtests.generator", f"--profile={profile}", f"--recording={recording}"]
-    with subprocess.Popen([*command, f"--host={cluster.rest}", f"--grpc={cluster.grpc}"]) as process:
+    tokens = recording.with_suffix(".tokens")
+    tokens.write_text("\n".join(cluster.token(subject=f"caller-{number}") for number in range(_CALLERS)))
+    command += [f"--host={cluster.rest}", f"--grpc={cluster.grpc}", f"--ca={cluster.ca}", f"--tokens={tokens}"]
+    with subprocess.Popen(command) as process:
         try:
             callers = Callers(recording)
             eventually(lambda: len(callers.sent()) >= _ENOUGH or process.poll() is not None, within=_END_S, every=1.0)

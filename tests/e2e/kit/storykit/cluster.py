@@ -6,13 +6,19 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from delivery.door.local import LocalDoor
+from delivery.environments import Facts
 from delivery.push.rollout import Application, waiting
 from delivery.repository import Repository
+from delivery.stages import LOCAL
+from local_stack.access import Access
 from local_stack.eventually import eventually
 from local_stack.first_picture import Answer, ask_grpc, ask_rest
+from local_stack.settings import ROOT
 from sandbox.commands import CommandFailed
 from sandbox.git_service import REPOSITORY, GitService
 from sandbox.kubectl import Kubectl, Pod
@@ -21,7 +27,7 @@ from sandbox.settings import HOST_IP, NODE_IP, ROOT, SandboxSettings
 
 ADDONS = tuple(sorted(each.parent.name for each in ROOT.glob("platform/addons/*/application.yaml")))
 SERVICES = ("gateway", "inference", "monitoring", "preprocessing")
-_REST_PORT, _GRPC_PORT = 30080, 30090
+_DOOR = f"{NODE_IP}:30443"
 _READY_S = 5.0
 
 
@@ -35,10 +41,12 @@ class Cluster:
     git_folder: Path
     """The bare repository behind it."""
     namespace: str = "fairlead-local"
-    rest: str = f"http://{NODE_IP}:{_REST_PORT}"
-    """The gateway's REST door, as callers outside the cluster reach it."""
-    grpc: str = f"{NODE_IP}:{_GRPC_PORT}"
-    """Its gRPC door."""
+    rest: str = f"https://{_DOOR}"
+    """The door, as callers outside the cluster reach it."""
+    grpc: str = _DOOR
+    """The same for gRPC."""
+    facts: Path = ROOT / "clusters" / LOCAL / "facts"
+    """What says whose tokens the door takes."""
 
     @classmethod
     def running(cls) -> Self:
@@ -54,18 +62,37 @@ class Cluster:
             raise Problem("The sandbox's git server does not answer.", "Look closer: make doctor")
         return cluster
 
+    @property
+    def door(self) -> LocalDoor:
+        """What makes certificates and tokens."""
+        return LocalDoor.of(Facts.read(self.facts), SandboxSettings.read())
+
+    @property
+    def ca(self) -> Path:
+        """The certificate that callers trust."""
+        return self.door.authority.certificate
+
+    def token(self, *scopes: str, subject: str = "story", lifetime: timedelta = timedelta(hours=2)) -> str:
+        """Return a token: for predictions and feedback, unless other scopes are named."""
+        return self.door.token(subject, scopes or ("predict", "feedback"), lifetime)
+
+    def access(self, *scopes: str, subject: str = "story") -> Access:
+        """Return what a caller trusts and brings."""
+        return Access(self.ca, self.token(*scopes, subject=subject))
+
     def predict(self) -> tuple[Answer, Answer]:
         """Send the picture of a seven over REST and over gRPC."""
-        return ask_rest(self.rest), ask_grpc(self.grpc)
+        access = self.access()
+        return ask_rest(self.rest, access), ask_grpc(self.grpc, access)
 
     def version(self) -> str:
         """Return the title of the API description: stories change it to tell versions apart."""
-        with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=5, context=self.access().context()) as answer:
             return str(json.load(answer)["info"]["title"])
 
     def model(self) -> str:
         """Return the digest of the model that answers."""
-        return ask_rest(self.rest).digest
+        return ask_rest(self.rest, self.access()).digest
 
     def get(self, *what: str, namespace: str = "") -> Any:
         """Return objects as the API server gives them: get("deployment", "gateway")."""

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from delivery.door.local import LocalDoor
 from delivery.environments import Facts
 from delivery.stages import LOCAL, STAGES, release_path
 from sandbox.argo_cd import look_at_git
+from sandbox.settings import SandboxSettings
 
 from storykit.clone import Clone
 from storykit.cluster import SERVICES, Cluster
@@ -43,6 +45,7 @@ def bring_up(cluster: Cluster, root: Path) -> None:
     cluster.kubectl.run("delete", "applicationsets,applications", "--all", argo_cd)
     if namespaces:
         cluster.kubectl.run("delete", "namespace", *namespaces, timeout_s=300)
+    LocalDoor.of(Facts.read(root.parent / "facts"), SandboxSettings.read()).provide(cluster.kubectl)
     cluster.kubectl.run("apply", "--server-side", f"--kustomize={root}")
 
 
@@ -56,9 +59,22 @@ def refresh(cluster: Cluster) -> None:
 def _own_origin(fork: Clone) -> None:
     before = yaml.safe_load((fork.folder / _ORIGIN).read_text())["data"]
     fork.replace(_ORIGIN, before["repository"], fork.remote)
-    facts = Facts.read(fork.folder / "clusters" / "local" / "facts")
-    fork.replace(_ORIGIN, before["registry"], facts.registry)
-    fork.replace(_ORIGIN, before["upstream"], facts.upstream)
+    local = Facts.read(fork.folder / "clusters" / "local" / "facts")
+    fork.replace(_ORIGIN, before["registry"], local.registry)
+    fork.replace(_ORIGIN, before["upstream"], local.upstream)
+    for fact in ("issuer_host", "jwks", "issuer"):
+        fork.replace(_ORIGIN, f"{fact}: {before[fact]}\n", f"{fact}: {getattr(local, fact)}\n")
+    _own_issuer(fork)
+
+
+def _own_issuer(fork: Clone) -> None:
+    """The sandbox's issuer has an address and no name: staging reaches it as local does."""
+    staging, local = (fork.folder / "clusters" / name / "apps" / "gateway" for name in ("staging", "local"))
+    patches = sorted(local.glob("patch-issuer-*.yaml"))
+    for patch in patches:
+        shutil.copy(patch, staging / patch.name)
+    listed = "".join(f"  - path: {patch.name}\n" for patch in patches)
+    fork.replace("clusters/staging/apps/gateway/kustomization.yaml", "patches:\n", f"patches:\n{listed}")
 
 
 def _small(fork: Clone) -> None:

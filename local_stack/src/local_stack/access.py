@@ -1,0 +1,39 @@
+"""How a door is entered: in plain text and by anybody, or by TLS and with a token."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a caller trusts and brings; nothing at all is the door of `make up`."""
+
+    ca: Path | None = None
+    token: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """Return what every request carries; over gRPC the same is metadata."""
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """Return the same for a gRPC call."""
+        return tuple(self.headers().items())
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return whom to trust over HTTPS; None in plain text."""
+        return ssl.create_default_context(cafile=str(self.ca)) if self.ca else None
+
+    def channel(self, address: str, options: Mapping[str, Any] | None = None) -> grpc.Channel:
+        """Open a gRPC channel."""
+        chosen = tuple((options or {}).items())
+        if self.ca is None:
+            return grpc.insecure_channel(address, options=chosen)
+        return grpc.secure_channel(address, grpc.ssl_channel_credentials(self.ca.read_bytes()), options=chosen)
+
+
+OPEN = Access()
