@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"})
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "AnalysisTemplate"})
 SERVERS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 NAME_LABEL = "app.kubernetes.io/name"
 
@@ -60,13 +60,25 @@ class Manifest:
     @property
     def pod(self) -> Mapping[str, Any]:
         """The spec of the pods that this workload makes."""
-        template = ("spec", "jobTemplate", "spec", "template") if self.kind == "CronJob" else ("spec", "template")
-        return dict(self.at(*template, "spec", default={}))
+        return dict(self.at(*self._template, "spec", default={}))
 
     @property
     def pod_labels(self) -> Mapping[str, str]:
         """The labels of the pods that this workload makes."""
-        return dict(self.at("spec", "template", "metadata", "labels", default={}))
+        return dict(self.at(*self._template, "metadata", "labels", default={}))
+
+    @property
+    def pod_annotations(self) -> Mapping[str, str]:
+        """The annotations of the pods that this workload makes."""
+        return dict(self.at(*self._template, "metadata", "annotations", default={}))
+
+    @property
+    def _template(self) -> tuple[str | int, ...]:
+        inside: dict[str, tuple[str | int, ...]] = {
+            "CronJob": ("jobTemplate", "spec"),
+            "AnalysisTemplate": ("metrics", 0, "provider", "job", "spec"),
+        }
+        return ("spec", *inside.get(self.kind, ()), "template")
 
     @property
     def containers(self) -> list[Mapping[str, Any]]:

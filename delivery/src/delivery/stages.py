@@ -8,6 +8,8 @@ from sandbox.problem import Problem
 STAGES = ("dev", "staging", "prod")
 LOCAL = "local"
 """Belongs to whoever develops here: a push releases to it, and nothing is promoted from or to it."""
+_RELEASED_WITH = {"slo": "gateway"}
+"""Images that stand in the release file of a service: who judges a canary goes where the canary goes."""
 
 
 def place(environment: str) -> tuple[int, str]:
@@ -35,9 +37,14 @@ def require_step(source: str, target: str) -> None:
         raise Problem(f"A release does not go from {source} to {target}.", _steps())
 
 
-def release_path(environment: str, service: str) -> Path:
-    """Return where an environment's release of a service lies in a checkout."""
-    return Path("clusters") / environment / "apps" / service / "release" / "kustomization.yaml"
+def application_of(image: str) -> str:
+    """Return the service whose application runs an image: nearly always its own."""
+    return _RELEASED_WITH.get(image, image)
+
+
+def release_path(environment: str, image: str) -> Path:
+    """Return where an environment's release of an image lies in a checkout."""
+    return Path("clusters") / environment / "apps" / application_of(image) / "release" / "kustomization.yaml"
 
 
 def _steps() -> str:

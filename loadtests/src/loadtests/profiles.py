@@ -37,6 +37,8 @@ class Profile:
     mix: Mapping[str, int]
     """Weight of each kind of request."""
     stages: tuple[Stage, ...]
+    feedback: bool = False
+    """Whether callers also say what the right label was: a model is judged by labels."""
 
     @property
     def seconds(self) -> float:
@@ -65,6 +67,7 @@ def read_profile(path: Path) -> Profile:
             requests_per_user_second=float(content.pop("requests_per_user_second")),
             mix=dict(content.pop("mix")),
             stages=tuple(Stage(**stage) for stage in content.pop("stages")),
+            feedback=bool(content.pop("feedback", False)),
         )
     except (AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise BadProfile(f"{path.name}: {type(error).__name__}: {error}") from error

@@ -1,6 +1,7 @@
 """Locust's users: callers of REST and of gRPC who know the right answers."""
 
 import itertools
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from loadtests.traffic import DIGITS, picture, row
 
 _INFER = f"/v2/models/{payloads.MODEL}/infer"
 _PREDICT = f"/v1/models/{payloads.MODEL}:predict"
+_FEEDBACK = "rest.feedback"
 _TENSOR_LABEL = 7
 _TIMEOUT_SECONDS = 10
 _OK = 200
@@ -38,6 +40,7 @@ class RestUser(FastHttpUser):  # type: ignore[misc]
     """Asks over HTTP on a connection of its own."""
 
     abstract = True
+    gives_feedback = False
     network_timeout = connection_timeout = _TIMEOUT_SECONDS
     callers: Callers
 
@@ -52,13 +55,16 @@ class RestUser(FastHttpUser):  # type: ignore[misc]
     def predict(self) -> None:
         """Send a picture."""
         digit = next(self._digits)
-        self._ask(
+        body = self._ask(
             "rest.predict",
             _PREDICT,
             (picture(digit), {"content-type": "image/png"}),
             payloads.native_answer,
             int(digit),
         )
+        if self.gives_feedback and body:
+            path = f"/v1/predictions/{json.loads(body)['prediction_id']}:feedback"
+            self.client.post(path, json={"label": digit, "source": "loadtests"}, name=_FEEDBACK)
 
     def infer_json(self) -> None:
         """Send a row in JSON."""
@@ -70,7 +76,8 @@ class RestUser(FastHttpUser):  # type: ignore[misc]
 
     def _ask(
         self, kind: str, path: str, payload: tuple[bytes, dict[str, str]], read: payloads.Read, label: int
-    ) -> None:
+    ) -> bytes:
+        """Ask and judge the answer; return it, right or wrong, or nothing where there was none."""
         body, headers = payload
         with self.client.post(path, data=body, headers=headers, name=kind, catch_response=True) as response:
             try:
@@ -79,6 +86,7 @@ class RestUser(FastHttpUser):  # type: ignore[misc]
                 _check(read, response.content, int(length) if length else None, label)
             except (Refused, Broken) as problem:
                 response.failure(problem)
+            return response.content if response.status_code == _OK else b""
 
     KINDS = {"rest.predict": predict, "rest.infer_json": infer_json, "rest.infer_binary": infer_binary}  # noqa: RUF012
 
@@ -150,6 +158,7 @@ def user_classes(
                 "host": host,
                 "wait_time": pace,
                 "callers": callers,
+                "gives_feedback": profile.feedback,
             }
             classes.append(type(base.__name__, (base,), fields))
     return classes

@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 import pytest
 from fairlead.events.v1.events_pb2 import PredictionMade
 from fairlead.monitoring.v1 import monitoring_pb2 as pb
+from local_stack.eventually import eventually
 
 pytestmark = pytest.mark.component
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+OLDEST = "sha256:" + "2" * 64
 RIGHT, WRONG = "7", "1"
 
 Label = Callable[..., Awaitable[None]]
@@ -178,6 +180,28 @@ async def test_a_digest_that_alone_answers_needs_no_labels_once_enough_calls_sho
     assert "Nobody else answers" in alone["reason"]
     await monitoring.record(made(digest=OLD))
     assert judged(monitoring, stable="others")["verdict"] == "inconclusive"
+
+
+@pytest.mark.requirement("MONITORING-040")
+async def test_verdicts_on_whoever_answers_these_days_are_metrics(monitoring: Any, made: Any, label: Label) -> None:
+    fields = {"revision": "hash-of-pods"}
+    await label(*alternating(made, 20, stable=RIGHT, canary=WRONG), *((made(**fields), WRONG) for _ in range(2)))
+    await monitoring.record(made(digest=OLDEST, ago=3600))
+
+    def verdict(by: str, name: str) -> float:
+        return monitoring.metric(f'monitoring_judgement{{by="{by}",model="{monitoring.model}",name="{name}"}}')
+
+    eventually(lambda: verdict("digest", NEW) == -1, within=10)
+    assert monitoring.metric(
+        f'monitoring_judgement_evidence{{by="digest",model="{monitoring.model}",name="{NEW}",verdict="abort"}}'
+    ) == pytest.approx(judged(monitoring, stable="others", refused_drop=0.05)["evidence"]["abort"], rel=1e-3)
+    assert verdict("revision", "hash-of-pods") == 0
+    assert (
+        monitoring.metric(
+            f'monitoring_judgement_evidence{{by="digest",model="{monitoring.model}",name="{OLDEST}",verdict="abort"}}'
+        )
+        == 0
+    ), "who has not answered lately is not there"
 
 
 @pytest.mark.requirement("MONITORING-029")

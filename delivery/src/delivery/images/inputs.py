@@ -13,6 +13,9 @@ from delivery.repository import Repository
 
 _COPY = re.compile(r"^COPY (?!--from=)(?P<sources>.+) \S+$", re.MULTILINE)
 _PLAIN, _PROGRAM = 0o644, 0o755
+_SERVICES = Path("services")
+# Images of what is no service.
+_ELSEWHERE = {"slo": Path("loadtests")}
 DIRTY = "-dirty"
 
 
@@ -76,14 +79,20 @@ class Inputs:
                 made.chmod(_PROGRAM)
 
 
-def dockerfile_of(service: str) -> Path:
-    """Return where a service's Dockerfile lies in a checkout."""
-    return Path("services") / service / "Dockerfile"
+def source_of(image: str) -> Path:
+    """Return the folder of a checkout that an image is made of: a service's, or another's."""
+    return _ELSEWHERE.get(image, _SERVICES / image)
+
+
+def dockerfile_of(image: str) -> Path:
+    """Return where an image's Dockerfile lies in a checkout."""
+    return source_of(image) / "Dockerfile"
 
 
 def services_with_images(root: Path) -> list[str]:
-    """Return the services of a checkout that have a Dockerfile."""
-    return sorted(path.parent.name for path in root.glob(str(dockerfile_of("*"))))
+    """Return the services of a checkout that have a Dockerfile, and what else has."""
+    services = [path.parent.name for path in root.glob(str(dockerfile_of("*")))]
+    return sorted([*services, *(name for name in _ELSEWHERE if (root / dockerfile_of(name)).is_file())])
 
 
 def copied(dockerfile: Path) -> list[str]:

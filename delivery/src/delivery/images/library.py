@@ -20,7 +20,7 @@ from sandbox.progress import Progress, Step
 from delivery.images.base import UPSTREAM, Base, ensure_base
 from delivery.images.bill import bill_of_materials
 from delivery.images.buildah import Build, Buildah
-from delivery.images.inputs import DIRTY, Inputs, dockerfile_of
+from delivery.images.inputs import DIRTY, Inputs, dockerfile_of, source_of
 
 _PUSH_S = 600.0
 
@@ -168,7 +168,7 @@ def _local(tag: str) -> str:
 
 
 def _version(inputs: Inputs) -> str:
-    pyproject = inputs.root / "services" / inputs.service / "pyproject.toml"
+    pyproject = inputs.root / source_of(inputs.service) / "pyproject.toml"
     if pyproject.relative_to(inputs.root) not in inputs.files:
         raise Problem(f"{dockerfile_of(inputs.service)} does not copy the service's pyproject.toml.", "Copy it.")
     return str(tomllib.loads(pyproject.read_text())["project"]["version"])

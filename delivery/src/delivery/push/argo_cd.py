@@ -18,7 +18,7 @@ from sandbox.progress import Step
 from delivery.push.pods import hopeless, last_words
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
-from delivery.rollouts.told import aborted, under_way
+from delivery.rollouts.told import aborted, under_way, unsettled
 
 _SERVICES = "/api/v1/namespaces/argocd/services"
 # One answers for applications, the other for what makes them.
@@ -69,7 +69,10 @@ class ArgoCD:
         """Return when every application runs the commit; raise Problem with the reason when one cannot."""
         deadline, began = time.monotonic() + _DEADLINE_S, datetime.now(UTC) - _CLOCKS
         wanted, failing = list(wanted), 0
-        while missing := list(waiting(applications := self._applications(), wanted, commit)):
+        while missing := [
+            *waiting(applications := self._applications(), wanted, commit),
+            *unsettled(self.kubectl, namespace),
+        ]:
             step.detail = "; ".join((under_way(self.kubectl, namespace) or missing)[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
             failures = failures or hopeless(self.kubectl, namespace, began)

@@ -13,10 +13,11 @@ from delivery.environments import Facts
 from delivery.images.inputs import Inputs, services_with_images
 from delivery.images.library import Library
 from delivery.push.argo_cd import ArgoCD
+from delivery.push.leftovers import sweep
 from delivery.push.received import DEPLOYED
 from delivery.push.release_files import write_releases
 from delivery.repository import Repository
-from delivery.stages import LOCAL, release_path
+from delivery.stages import LOCAL, application_of, release_path
 
 _ENVIRONMENT = Path("clusters") / LOCAL
 _IDENTITY = ("-c", "user.name=sandbox", "-c", "user.email=sandbox@localhost")
@@ -49,7 +50,8 @@ class Deployment:
         self.progress.say(f"  ok     deploy/local is {deployed[:12]}, on top of {commit[:12]}")
         self.argo_cd.notify(facts.repository, before=before, commit=deployed, changed=changed)
         with self.progress.step("Argo CD") as step:
-            self.argo_cd.wait(["root", *digests], deployed, step, namespace=facts.namespace)
+            self.argo_cd.wait(["root", *map(application_of, digests)], deployed, step, namespace=facts.namespace)
+        sweep(self.argo_cd.kubectl, facts.namespace)
         self.progress.say(f"  deployed {commit[:12]} in {self.progress.total()}")
 
     def _images(self, folder: Path, registry: str) -> Mapping[str, str]:

@@ -7,7 +7,10 @@ from typing import Any
 from delivery.manifests import dig
 from delivery.rollouts.analyses import Analysis
 
-KINDS = "rollouts.argoproj.io,analysisruns.argoproj.io,replicasets.apps,virtualservices.networking.istio.io,configmaps"
+KINDS = (
+    "rollouts.argoproj.io,analysisruns.argoproj.io,deployments.apps,replicasets.apps,"
+    "virtualservices.networking.istio.io,configmaps"
+)
 """What is asked for in one call."""
 _HASH = "rollouts-pod-template-hash"
 _PINS = "INFERENCE_PINS"
@@ -66,7 +69,7 @@ def _rollout(item: Mapping[str, Any], objects: list[Mapping[str, Any]]) -> Rollo
     unknown = Revision(current, "")
     return Rollout(
         service=name,
-        phase=_phase(item),
+        phase=_phase(item, objects),
         message=status.get("message", ""),
         step=_step(item),
         weight=_weight(item, objects),
@@ -77,11 +80,17 @@ def _rollout(item: Mapping[str, Any], objects: list[Mapping[str, Any]]) -> Rollo
     )
 
 
-def _phase(item: Mapping[str, Any]) -> str:
+def _phase(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> str:
     status = item.get("status", {})
     # Until the controller has seen a change, its status is about the one before.
-    if str(status.get("observedGeneration", "")) != str(item["metadata"].get("generation", "")):
+    observed, template = status.get("observedGeneration", ""), status.get("workloadObservedGeneration", "")
+    if str(observed) != str(item["metadata"].get("generation", "")):
         return "not seen yet"
+    wanted = dig(item, "spec", "workloadRef", "name")
+    for each in objects:
+        is_its_template = (each["kind"], each["metadata"]["name"]) == ("Deployment", wanted)
+        if is_its_template and str(template) != str(each["metadata"].get("generation", "")):
+            return "not seen yet"
     if status.get("abort"):
         return "aborted"
     phase = str(status.get("phase", "unknown")).lower()

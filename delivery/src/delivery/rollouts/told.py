@@ -23,6 +23,11 @@ def under_way(kubectl: Kubectl, namespace: str) -> list[str]:
     return [f"{each.service}: canary at {each.weight or 0} %, {each.step or each.phase}" for each in canaries]
 
 
+def unsettled(kubectl: Kubectl, namespace: str) -> list[str]:
+    """Return what is not at an end yet, also where Argo CD takes the state before a change for the one after it."""
+    return [f"{each.service}: {each.phase}" for each in found(kubectl, namespace) if each.under_way]
+
+
 def aborted(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     """Return which rollouts went back to stable, and what was measured."""
     for each in found(kubectl, namespace):

@@ -13,11 +13,14 @@ from delivery.rules.mesh import MESH, MESH_OF_ALL
 from delivery.rules.namespaces import NAMESPACES
 from delivery.rules.network import NETWORK, edges_are_declared
 from delivery.rules.pods import PODS
+from delivery.rules.rollouts import AROUND, ROLLOUTS
 from delivery.rules.scaling import SCALING
 from delivery.rules.settings import SETTINGS, ports_are_bound, settings_are_valid
 
 Said = Iterable[tuple[Manifest, str]]
 Services = Mapping[str, Declaration]
+
+_OF_APPS = (*PODS, *SCALING, *ROLLOUTS, *NETWORK, *DOOR, *MESH, *SETTINGS)
 
 
 def judge_app(app: App, services: Services) -> list[Finding]:
@@ -26,11 +29,7 @@ def judge_app(app: App, services: Services) -> list[Finding]:
     invalid = list(_findings(where, settings_are_valid, settings_are_valid(app)))
     if invalid:  # the other rules read the settings
         return invalid
-    found = [
-        each
-        for rule in (*PODS, *SCALING, *NETWORK, *DOOR, *MESH, *SETTINGS)
-        for each in _findings(where, rule, rule(app))
-    ]
+    found = [each for rule in _OF_APPS for each in _findings(where, rule, rule(app))]
     for rule in (edges_are_declared, ports_are_bound, *MESH_OF_ALL):
         found.extend(_findings(where, rule, rule(app, services)))
     return found
@@ -40,7 +39,7 @@ def judge_environment(environment: Environment, services: Services) -> list[Find
     """Return what is wrong with what surrounds the services of an environment."""
     folder = f"clusters/{environment.name}"
     found = [each for rule in NAMESPACES for each in _findings(f"{folder}/namespaces", rule, rule(environment))]
-    found.extend(each for rule in ARGOCD for each in _findings(f"{folder}/argocd", rule, rule(environment)))
+    found.extend(each for rule in (*ARGOCD, *AROUND) for each in _findings(f"{folder}/argocd", rule, rule(environment)))
     ordered = waves_follow_the_calls(environment, services)
     found.extend(_findings(f"{folder}/argocd", waves_follow_the_calls, ordered))
     return found

@@ -168,7 +168,7 @@ def _seconds(duration: str) -> float:
 def pods_are_in_the_mesh(app: App) -> Said:
     """A sidecar is injected, takes all traffic of its pod, and says what it may use."""
     for workload in of_kind(app.objects, *WORKLOADS):
-        annotations = workload.at("spec", "template", "metadata", "annotations", default={})
+        annotations = workload.pod_annotations
         marks = {**annotations, **workload.pod_labels}
         if around := [name for name in marks if name.startswith(_AROUND)]:
             yield workload, f"goes around its sidecar: remove {', '.join(sorted(around))}"
@@ -180,7 +180,7 @@ def pods_are_in_the_mesh(app: App) -> Said:
 
 def sidecar_resources(workload: Manifest) -> dict[str, dict[str, Any]]:
     """Return what the sidecar of a pod will have, as its annotations say, in the form of a container's resources."""
-    annotations = workload.at("spec", "template", "metadata", "annotations", default={})
+    annotations = workload.pod_annotations
     return {
         side: {name: annotations.get(f"{_INJECTED}{each[index]}", 0) for name, each in _RESOURCES.items()}
         for index, side in enumerate(("requests", "limits"))
@@ -191,7 +191,7 @@ def metrics_are_scraped(app: App) -> Said:
     """Prometheus asks the sidecar, which has to know where the metrics of its pod are."""
     ports = [port.number for port in app.service.ports if port.name in ("operations", "metrics")]
     for workload in of_kind(app.objects, *SERVERS):
-        annotations = workload.at("spec", "template", "metadata", "annotations", default={})
+        annotations = workload.pod_annotations
         targets = annotations.get("prometheus.istio.io/scrape-targets", "")
         found = [int(each.partition(":")[0]) for each in targets.split(",") if each]
         found = found or [int(annotations.get("prometheus.io/port", "0"))]

@@ -16,7 +16,6 @@ _NAMESPACED = ("ResourceQuota", "LimitRange", "NetworkPolicy", "Role", "RoleBind
 _REQUIRED = ("Namespace", *_NAMESPACED)
 _INJECTION = "istio-injection"
 _GUARD = "argocd.argoproj.io/sync-options"
-_SURGE = 1
 _STORAGE = ("spec", "resources", "requests", "storage")
 
 
@@ -83,16 +82,19 @@ def roles_are_narrow(environment: Environment) -> Said:
 
 
 def quota_fits_the_services(environment: Environment) -> Said:
-    """At the size that autoscalers begin with, plus one pod of a release, everything fits into the quota."""
+    """At the size that autoscalers begin with, and as much again for a canary, everything fits into the quota."""
     needed = {"requests.cpu": 0.0, "requests.memory": 0.0, "limits.memory": 0.0, "pods": 0.0, "requests.storage": 0.0}
     for app in environment.apps.values():
         least = {
             each.at("spec", "scaleTargetRef", "name"): each.at("spec", "minReplicas", default=1)
             for each in of_kind(app.objects, "HorizontalPodAutoscaler")
         }
+        rolled = {each.name: each.at("spec", "replicas", default=1) for each in of_kind(app.objects, "Rollout")}
         for workload in of_kind(app.objects, *SERVERS):
-            pods = least.get(workload.name, workload.at("spec", "replicas", default=1))
-            pods += _SURGE if workload.kind == "Deployment" else 0
+            known = rolled.get(workload.name, workload.at("spec", "replicas", default=1))
+            pods = least.get(workload.name, known)
+            # Before the last step of a canary there are as many pods of it as of stable.
+            pods += pods if workload.name in rolled else 0
             needed["pods"] += pods
             for resources in _all_resources(workload):
                 for name in ("requests.cpu", "requests.memory", "limits.memory"):

@@ -37,7 +37,7 @@ def selectors_are_names(app: App) -> Said:
 def autoscaler_owns_replicas(app: App) -> Said:
     """With an autoscaler, git names no number of replicas: self-heal would undo every scaling. Without one, it does."""
     scaled = {each.at("spec", "scaleTargetRef", "name") for each in of_kind(app.objects, "HorizontalPodAutoscaler")}
-    for workload in of_kind(app.objects, "Deployment", "StatefulSet"):
+    for workload in of_kind(app.objects, "Rollout", "StatefulSet"):
         replicas = workload.at("spec", "replicas")
         if workload.name in scaled and replicas is not None:
             yield workload, f"has an autoscaler and replicas: {replicas}, and Argo CD would undo every scaling"

@@ -14,6 +14,7 @@ from service_runtime.process import Process
 
 from monitoring.database import moved_aside
 from monitoring.grpc_api import MonitoringServicer
+from monitoring.judgement_metrics import JudgementMetrics, keep_judgement_metrics
 from monitoring.metrics import Metrics, QualityMetrics
 from monitoring.page_api import create_page_app
 from monitoring.quality_metrics import keep_quality_metrics
@@ -46,7 +47,11 @@ async def serve(process: Process, settings: Settings) -> AsyncIterator[None]:
     servicer = MonitoringServicer(Recorder(writer, metrics, settings), reader, timeout=settings.query_timeout)
     retention = Retention(writer, metrics, settings)
     page = _page(settings, reader, writer)
-    loops = (retention.run, partial(keep_quality_metrics, reader, QualityMetrics(), settings))
+    loops = (
+        retention.run,
+        partial(keep_quality_metrics, reader, QualityMetrics(), settings),
+        partial(keep_judgement_metrics, reader, JudgementMetrics(), settings),
+    )
     async with writer, _background(process, *loops), page, _grpc(process, settings, servicer, metrics):
         log.info("page.listening", host=settings.page_host, port=page.port)
         yield

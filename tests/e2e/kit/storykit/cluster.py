@@ -18,7 +18,6 @@ from delivery.stages import LOCAL
 from local_stack.access import Access
 from local_stack.eventually import eventually
 from local_stack.first_picture import Answer, ask_grpc, ask_rest
-from local_stack.settings import ROOT
 from sandbox.commands import CommandFailed
 from sandbox.git_service import REPOSITORY, GitService
 from sandbox.kubectl import Kubectl, Pod

@@ -1,0 +1,169 @@
+"""Rules for canaries: who runs the pods, what moves the weights, what judges, and how it ends."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from delivery.environments import App, Environment
+from delivery.manifests import Manifest, of_kind
+
+Said = Iterator[tuple[Manifest, str]]
+
+_SYNC = "argocd.argoproj.io/sync-options"
+_COMPARE = "argocd.argoproj.io/compare-options"
+_RESPECT = "RespectIgnoreDifferences=true"
+_ALL = 100
+_UNJUDGED = 50
+_SUBSETS = {"stable": _ALL, "canary": 0}
+_ROUTE_FIELDS = {"name", "match", "route"}
+
+
+def rollouts_run_the_pods(app: App) -> Said:
+    """A Rollout takes its pods from a Deployment that runs none; autoscalers scale the Rollout."""
+    templates = {each.at("spec", "workloadRef", "name") for each in of_kind(app.objects, "Rollout")}
+    for deployment in of_kind(app.objects, "Deployment"):
+        if deployment.name not in templates:
+            yield deployment, "no Rollout takes its pods: a change would reach all callers at once"
+        elif deployment.at("spec", "replicas") != 0:
+            yield deployment, "set replicas: 0: its pods would get calls beside those that the Rollout runs"
+    for each in of_kind(app.objects, "HorizontalPodAutoscaler"):
+        if each.at("spec", "scaleTargetRef", "kind") == "Deployment":
+            yield each, "scales the Deployment, which runs no pods: scaleTargetRef must name the Rollout"
+
+
+def canaries_are_judged(app: App) -> Said:
+    """From the first weight on something looks, and no more than half of the calls go on without evidence."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        canary = rollout.at("spec", "strategy", "canary", default={})
+        background = canary.get("analysis", {})
+        if not background.get("templates") or background.get("startingStep", 0) > 1:
+            yield rollout, "needs an analysis in the background that begins with the first weight: startingStep 0 or 1"
+        weight = 0
+        for step in canary.get("steps", []):
+            if "analysis" in step:
+                break
+            weight = step.get("setWeight", weight)
+        else:
+            yield rollout, "no step is an analysis: where nobody calls, any canary would be promoted"
+        if weight > _UNJUDGED:
+            yield rollout, f"gives {weight} % of the calls to a canary before a step asks for evidence"
+
+
+def steps_end_with_all_calls(app: App) -> Said:
+    """Weights grow, step by step, to all calls; steps come from a component."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        steps = rollout.at("spec", "strategy", "canary", "steps", default=[])
+        weights = [step["setWeight"] for step in steps if "setWeight" in step]
+        if not weights:
+            yield rollout, "has no steps: add one of platform/components/steps-* to clusters/<env>/env"
+        elif weights != sorted(set(weights)) or weights[-1] != _ALL:
+            yield rollout, f"its weights are {weights}; they must grow and end with {_ALL}"
+
+
+def weights_stand_alone(app: App) -> Said:
+    """What Argo Rollouts writes holds nothing else, for Argo CD leaves all of it alone."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        istio = rollout.at("spec", "strategy", "canary", "trafficRouting", "istio", default={})
+        named = istio.get("virtualService", {})
+        found = _named(app, "VirtualService", named.get("name", ""))
+        if found is None:
+            yield rollout, f"there is no VirtualService {named.get('name')!r} for its weights"
+            continue
+        if found.name != f"{app.service.name}-weights":
+            yield found, f"must be named {app.service.name}-weights, whose weights Argo CD leaves alone"
+        if strange := set(found.at("spec")) - {"http"}:
+            yield found, f"holds {', '.join(sorted(strange))}, which Argo CD could not correct: it belongs elsewhere"
+        routes = found.at("spec", "http", default=[])
+        if [route.get("name") for route in routes] != named.get("routes"):
+            yield found, f"its routes must be those that the Rollout names: {named.get('routes')}"
+        yield from ((found, says) for route in routes for says in _bad_route(route, app.service.name))
+
+
+def _bad_route(route: Mapping[str, Any], service: str) -> Iterator[str]:
+    if strange := set(route) - _ROUTE_FIELDS:
+        held = ", ".join(sorted(strange))
+        yield f"route {route.get('name')} holds {held}, which Argo CD could not correct: put it in {service}"
+    rows = route.get("route", [])
+    weights = {row["destination"].get("subset"): row.get("weight") for row in rows}
+    if weights != _SUBSETS or {row["destination"].get("host") for row in rows} != {service}:
+        yield f"route {route.get('name')} must send 100 to subset stable and 0 to subset canary of {service}"
+
+
+def calls_reach_the_weights(app: App) -> Said:
+    """Who calls the service by its name is routed by the weights, to the subsets that the Rollout fills."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        service = app.service.name
+        found = _named(app, "VirtualService", service)
+        hosts = found.at("spec", "hosts") if found else None
+        if found is None or hosts != [service]:
+            yield found or rollout, f"a VirtualService {service} must be for hosts [{service}] alone, not {hosts}"
+        elif found.at("spec", "http", -1, "delegate", "name") != f"{service}-weights":
+            yield found, f"its last route must delegate to {service}-weights: calls would pass the weights by"
+        rule = _named(app, "DestinationRule", service)
+        subsets = {each.get("name") for each in rule.at("spec", "subsets", default=[])} if rule else set()
+        if rule is None or rule.at("spec", "host") != service or subsets != set(_SUBSETS):
+            yield (
+                rule or rollout,
+                f"a DestinationRule {service} must split {service} into subsets stable and canary",
+            )
+
+
+def stable_is_scaled_one_way(app: App) -> Said:
+    """Stable's pods are kept until the end, or given back as weight moves: Argo Rollouts refuses both at once."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        canary = rollout.at("spec", "strategy", "canary", default={})
+        if canary.get("dynamicStableScale") and "scaleDownDelaySeconds" in canary:
+            yield rollout, "remove scaleDownDelaySeconds: with dynamicStableScale stable has no pods left to delay"
+
+
+def settings_outlive_git(app: App) -> Said:
+    """While a canary goes, stable's pods still need the settings that git has no more."""
+    if not any(of_kind(app.objects, "Rollout")):
+        return
+    for each in of_kind(app.objects, "ConfigMap"):
+        kept = (each.annotations.get(_SYNC), each.annotations.get(_COMPARE)) == ("Prune=false", "IgnoreExtraneous")
+        if each.name.startswith(f"{app.service.name}-settings") and not kept:
+            yield each, f"annotate it {_SYNC}: Prune=false and {_COMPARE}: IgnoreExtraneous; stable's pods need theirs"
+
+
+def analyses_exist(environment: Environment) -> Said:
+    """A Rollout that names a template that is not there is degraded before its first step."""
+    there = {each.name for each in _everything(environment) if each.kind == "AnalysisTemplate"}
+    for app in environment.apps.values():
+        for rollout in of_kind(app.objects, "Rollout"):
+            canary = rollout.at("spec", "strategy", "canary", default={})
+            analyses = [canary.get("analysis", {}), *(step.get("analysis", {}) for step in canary.get("steps", []))]
+            named = {row["templateName"] for each in analyses for row in each.get("templates", [])}
+            if missing := named - there:
+                yield environment.namespaces[0], f"{rollout} is judged by {', '.join(sorted(missing))}; there is none"
+
+
+def weights_are_left_to_rollouts(environment: Environment) -> Said:
+    """Argo CD neither reports nor undoes what Argo Rollouts writes, and nothing but that."""
+    wanted = {("VirtualService", "{{.name}}-weights", "/spec/http"), ("DestinationRule", "{{.name}}", "/spec/subsets")}
+    for each in of_kind(environment.argocd, "ApplicationSet"):
+        spec = each.at("spec", "template", "spec")
+        rows = spec.get("ignoreDifferences", [])
+        left = {(row["kind"], row.get("name"), pointer) for row in rows for pointer in row.get("jsonPointers", [])}
+        respected = _RESPECT in spec.get("syncPolicy", {}).get("syncOptions", [])
+        if spec["project"] == "services" and (left != wanted or not respected):
+            yield each, f"must leave {sorted(wanted)} alone, no more and no less, and set {_RESPECT}"
+
+
+def _named(app: App, kind: str, name: str) -> Manifest | None:
+    return next((each for each in of_kind(app.objects, kind) if each.name == name), None)
+
+
+def _everything(environment: Environment) -> list[Manifest]:
+    return [*environment.namespaces, *(each for app in environment.apps.values() for each in app.objects)]
+
+
+ROLLOUTS = (
+    rollouts_run_the_pods,
+    canaries_are_judged,
+    steps_end_with_all_calls,
+    weights_stand_alone,
+    calls_reach_the_weights,
+    stable_is_scaled_one_way,
+    settings_outlive_git,
+)
+AROUND = (analyses_exist, weights_are_left_to_rollouts)
