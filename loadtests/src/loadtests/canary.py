@@ -21,13 +21,16 @@ def main() -> int:
     parser.add_argument("--profile", required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--grpc", required=True)
-    arguments, passed_on = parser.parse_known_args()
+    parser.add_argument("--tokens", type=Path, help="file of tokens; without it callers have none")
+    arguments = parser.parse_args()
     path = arguments.folder / "profiles" / f"{arguments.profile}.yaml"
     profile = read_profile(path)
     with tempfile.TemporaryDirectory() as scratch:
         recording = Path(scratch) / "requests.csv"
         command = [sys.executable, "-m", "loadtests.generator", "--profile", path, "--recording", recording]
-        command += ["--host", arguments.host, "--grpc", arguments.grpc, *passed_on]
+        command += ["--host", arguments.host, "--grpc", arguments.grpc]
+        if arguments.tokens and arguments.tokens.is_file():
+            command += ["--tokens", arguments.tokens]
         # Its exit code tells of Locust's own opinion; what was recorded is judged here.
         subprocess.run(command, check=False, timeout=profile.seconds + _GRACE_SECONDS)
         seen = read(recording)
