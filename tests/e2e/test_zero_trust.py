@@ -82,7 +82,7 @@ def test_plain_text_is_refused_on_every_port(cluster: Cluster, declared: dict[st
         with story.then(f"{len(ports)} ports of services hang up"):
             found = {port: said(cluster, stranger, address) for port, address in ports.items()}
             assert set(found.values()) <= HUNG_UP, found
-    with story.then("the gateway's door, which asks for no certificate here, still answers"):
+    with story.then("who comes in by the door is answered"):
         cluster.predict()
 
 
@@ -134,10 +134,7 @@ def declared_calls(declared: dict[str, Declaration]) -> Iterator[Call]:
 
 def all_ports(declared: dict[str, Declaration]) -> Iterator[tuple[str, Port]]:
     for service in SERVICES:
-        plain = service == "gateway"
-        for port in declared[service].ports:
-            if port.in_the_pod and not (plain and port.in_the_service):
-                yield service, port
+        yield from ((service, port) for port in declared[service].ports if port.in_the_pod)
 
 
 def await_answers(cluster: Cluster, name: str, calls: list[Call], *, refused: bool) -> None:
