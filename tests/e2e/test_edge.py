@@ -80,7 +80,11 @@ def test_the_door_speaks_tls_alone_and_shows_nothing_of_operations(cluster: Clus
 @pytest.mark.core
 @pytest.mark.requirement("EDGE-006")
 def test_what_a_caller_says_of_itself_counts_for_nothing(cluster: Cluster, story: Story) -> None:
-    forged = {"x-fairlead-caller": "platform", "x-forwarded-client-cert": "By=spiffe://cluster.local/ns/x/sa/gateway"}
+    forged = {
+        "x-fairlead-caller": "platform",
+        "x-forwarded-client-cert": "By=spiffe://cluster.local/ns/x/sa/gateway",
+        "x-experiment-arm": "any",
+    }
     with story.then("forged headers open nothing"):
         assert ask(cluster, Access(cluster.ca), headers=forged)[0] == 401
         assert ask(cluster, cluster.access("feedback"), headers=forged)[0] == 403

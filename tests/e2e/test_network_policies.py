@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from delivery.declarations import EDGE, Port, declared_services
+from delivery.manifests import NAME_LABEL
 from local_stack.eventually import eventually
 from local_stack.settings import ROOT
 from storykit.cluster import SERVICES, Cluster
@@ -73,7 +74,10 @@ def test_a_pod_that_nobody_declared_reaches_nothing_in_its_namespace(cluster: Cl
 @pytest.mark.core
 @pytest.mark.requirement("E2E-021")
 def test_a_pod_of_another_namespace_reaches_the_door_alone(cluster: Cluster, story: Story) -> None:
-    edge = [Target(EDGE, each["status"]["podIP"], HTTPS) for each in cluster.pods(EDGE)]
+    edge = [
+        Target(EDGE, each["status"]["podIP"], HTTPS)
+        for each in cluster.get("pods", f"--selector={NAME_LABEL}={EDGE}")["items"]
+    ]
     targets = [*targets_of(cluster), *edge]
     doors = {str(target): target in edge for target in targets}
     with ExitStack() as stack:

@@ -74,6 +74,9 @@ def _furnish(settings: SandboxSettings) -> None:
     """Let the door have a certificate that lasts, and say how to call it."""
     facts = Facts.read(ROOT / "clusters" / LOCAL / "facts")
     LocalDoor.of(facts, settings).provide(Kubectl(settings.bin / "kubectl", settings.kubeconfig))
+    print(
+        f'  curl --cacert {settings.ca} -H "authorization: Bearer $(make -s token)" https://{facts.host}:30443/v1/models'
+    )
 
 
 def _check(received: list[Update], judged: Judged) -> int:

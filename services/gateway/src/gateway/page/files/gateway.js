@@ -1,9 +1,17 @@
 // The gateway's native API, as any caller would use it.
 
 const HEADERS = { "x-fairlead-caller": "page" };
+const TOKEN = "token"; // in the session storage: it goes with the tab
 
 // What went wrong, in words for a person.
 export class Problem extends Error {}
+
+// The gateway asks for a token, or for a better one.
+export class NeedsToken extends Problem {}
+
+export function keepToken(token) {
+  sessionStorage.setItem(TOKEN, token.trim());
+}
 
 export async function predict(model, image, signal) {
   const headers = { ...HEADERS, "content-type": image.type || "application/octet-stream" };
@@ -25,15 +33,17 @@ export async function stats() {
 }
 
 async function call(path, options) {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers = token ? { ...options.headers, authorization: `Bearer ${token}` } : options.headers;
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The gateway does not answer. Is it running, and is the network there?");
   }
   if (response.ok) return response.json();
-  throw new Problem(await inWords(response));
+  throw new (response.status === 401 ? NeedsToken : Problem)(await inWords(response));
 }
 
 async function inWords(response) {

@@ -52,6 +52,7 @@ async function openFile(file) {
 }
 
 function inWords(error) {
+  element("token-choice").hidden = !(error instanceof gateway.NeedsToken);
   if (error instanceof gateway.Problem) return error.message;
   console.error(error);
   return "Something went wrong on this page. Reload it and try again.";
@@ -72,6 +73,7 @@ function onChange() {
 async function chooseModel() {
   try {
     const names = (await gateway.models()).filter((model) => model.feature_spec).map((model) => model.name);
+    element("token-choice").hidden = true;
     element("model").replaceChildren(...names.map((name) => new Option(name)));
     element("model-choice").hidden = names.length < 2;
     if (names.length === 0) show("failed", "No model here takes pictures.");
@@ -103,6 +105,12 @@ pad.addEventListener("pen", (event) => say(event.detail));
 element("undo").addEventListener("click", () => pad.undo());
 element("clear").addEventListener("click", () => pad.clear());
 element("model").addEventListener("change", showCommand);
+element("token").addEventListener("change", (event) => {
+  gateway.keepToken(event.target.value);
+  event.target.value = "";
+  show("empty");
+  chooseModel();
+});
 element("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
   event.target.value = "";
