@@ -11,7 +11,10 @@ from storykit.story import Story
 
 BACK_S = 180.0
 # All that Argo CD makes of a service. A volume is nobody's to delete: it is the StatefulSet's, and outlives it.
-OBJECTS = "statefulsets,deployments,services,configmaps,serviceaccounts,networkpolicies,hpa,pdb"
+OBJECTS = (
+    "rollouts,statefulsets,deployments,services,configmaps,serviceaccounts,networkpolicies,hpa,pdb,"
+    "virtualservices,destinationrules,authorizationpolicies,sidecars"
+)
 VOLUME = "data-monitoring-0"
 
 

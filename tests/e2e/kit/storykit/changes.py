@@ -9,7 +9,7 @@ from storykit.clone import Clone
 
 _GATEWAY = "services/gateway/src/gateway"
 _INFERENCE = "clusters/local/apps/inference/kustomization.yaml"
-_RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
+RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
 
 
 def another_title(clone: Clone) -> str:
@@ -29,6 +29,24 @@ def ends_at_once(clone: Clone) -> None:
     clone.replace(f"{_GATEWAY}/__main__.py", "settings = Settings.read()", 'raise SystemExit("no settings today")')
 
 
+def fails_a_fifth_of_its_calls(clone: Clone) -> None:
+    """Let every fifth prediction of the gateway, by any protocol, end in an error of its own."""
+    _before_inference(
+        clone, "if random.random() < 0.2:  # noqa: S311\n                raise ServiceError(INTERNAL_MESSAGE)"
+    )
+
+
+def is_five_times_slower(clone: Clone) -> None:
+    """Let every prediction of the gateway take five times as long as one does without haste."""
+    _before_inference(clone, "await asyncio.sleep(0.1)")
+
+
+def _before_inference(clone: Clone, does: str) -> None:
+    begins = "        with client_span(method) as span:\n"
+    asks = 'if method.endswith("/ModelInfer"):'
+    clone.replace(f"{_GATEWAY}/upstream.py", begins, f"        {asks}\n            {does}\n{begins}")
+
+
 def another_digest(clone: Clone) -> None:
     """Pin a model whose record names other bytes than there are."""
     before = pinned(clone)
@@ -36,7 +54,7 @@ def another_digest(clone: Clone) -> None:
     records = PurePosixPath("models/digits/releases")
     record = (clone.folder / records / f"{_short(before)}.yaml").read_text()
     (clone.folder / records / f"{_short(digest)}.yaml").write_text(record.replace(before, digest))
-    clone.replace(_RELEASE, before, digest)
+    clone.replace(RELEASE, before, digest)
 
 
 def a_fault(clone: Clone, kind: str) -> None:
@@ -47,7 +65,7 @@ def a_fault(clone: Clone, kind: str) -> None:
 
 def pinned(clone: Clone) -> str:
     """Return the digest of the model that local runs."""
-    [settings] = yaml.safe_load((clone.folder / _RELEASE).read_text())["configMapGenerator"]
+    [settings] = yaml.safe_load((clone.folder / RELEASE).read_text())["configMapGenerator"]
     return str(settings["literals"][0]).partition("@")[2]
 
 
