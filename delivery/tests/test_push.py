@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -247,8 +247,10 @@ def test_a_pod_of_this_push_that_cannot_begin_or_ends_again_and_again_is_not_wai
         pod("well", ready=True, state={"running": {}}),
         before,
     ]
-    found = hopeless(fake_kubectl(tmp_path, pods, {}), "fairlead-local", since)
-    assert [each.split()[0] for each in found] == ["fairlead-local/mute", "fairlead-local/ends"]
+    kubectl = fake_kubectl(tmp_path, pods, {})
+    soon, late = (hopeless(kubectl, "fairlead-local", since, since + timedelta(seconds=after)) for after in (60, 80))
+    assert [each.split()[0] for each in soon] == ["fairlead-local/mute", "fairlead-local/ends"]
+    assert [each.split()[0] for each in late] == [*(each.split()[0] for each in soon), "fairlead-local/slow"]
 
 
 def pod(name: str, *, ready: bool, state: dict[str, Any]) -> dict[str, Any]:

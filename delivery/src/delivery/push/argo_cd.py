@@ -75,7 +75,7 @@ class ArgoCD:
         ]:
             step.detail = "; ".join((under_way(self.kubectl, namespace) or missing)[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            failures = failures or hopeless(self.kubectl, namespace, began)
+            failures = failures or hopeless(self.kubectl, namespace, began, datetime.now(UTC))
             # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:

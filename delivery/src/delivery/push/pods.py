@@ -1,29 +1,38 @@
 """What pods that do not become ready say, for a person who pushed them."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sandbox.commands import CommandFailed
 from sandbox.kubectl import Kubectl, Pod, trouble_of
 
 _LINES = 3
 _RESTARTS = 3
+# Longer than any startupProbe here gives. Rollouts itself does not count: while a canary is not ready it stops before
+# it looks at progressDeadlineSeconds ("delaying destination rule switch").
+_PATIENCE = timedelta(seconds=75)
 # The kubelet's words for what another minute does not mend.
 _HOPELESS = {"CreateContainerConfigError", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"}
 _WIDTH = 600
 
 
-def hopeless(kubectl: Kubectl, namespace: str, since: datetime) -> list[str]:
-    """Return the pods of this push that cannot begin, or end again and again; those before it say nothing about it."""
+def hopeless(kubectl: Kubectl, namespace: str, since: datetime, now: datetime) -> list[str]:
+    """Return the pods of this push that cannot begin, end again and again, or run and do not become ready."""
     try:
         pods = kubectl.pods(f"--namespace={namespace}")
     except CommandFailed:
         return []
-    new = [pod for pod in pods if datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) >= since]
-    return [f"{trouble_of(pod)}: it does not come up" for pod in new if trouble_of(pod) and _is_hopeless(pod)]
+    new = [pod for pod in pods if _created(pod) >= since]
+    return [f"{trouble_of(pod)}: it does not come up" for pod in new if trouble_of(pod) and _is_hopeless(pod, now)]
 
 
-def _is_hopeless(pod: Pod) -> bool:
+def _created(pod: Pod) -> datetime:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+
+
+def _is_hopeless(pod: Pod, now: datetime) -> bool:
+    if pod["status"]["phase"] == "Running" and now - _created(pod) > _PATIENCE:
+        return True
     containers = (*pod["status"].get("initContainerStatuses", []), *pod["status"].get("containerStatuses", []))
     reasons = {each["state"].get("waiting", {}).get("reason", "") for each in containers}
     return bool(reasons & _HOPELESS) or any(each.get("restartCount", 0) >= _RESTARTS for each in containers)
