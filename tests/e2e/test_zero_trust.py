@@ -117,7 +117,7 @@ def test_the_edges_that_sidecars_count_are_those_that_are_declared(
     }
     with story.given("pictures and feedback, which take every edge"):
         cluster.predict()
-    with story.then(f"{len(expected)} edges are counted, and no other is even known"):
+    with story.then(f"{len(expected)} edges are counted, and no other"):
         eventually(lambda: edges(cluster) == expected, within=SETTLED_S, every=1)
 
 

@@ -72,7 +72,9 @@ def called(cluster: Cluster, service: str) -> dict[str, int]:
     """Return how many calls the sidecars of a service have passed on, by host and port of the callee."""
     counts: dict[str, int] = {}
     for each in cluster.pods(service):
-        for callee, value in _outbound(sidecar(cluster, each["metadata"]["name"], "GET", "clusters")):
+        for callee, value in _outbound(
+            sidecar(cluster, each["metadata"]["name"], "GET", "clusters"), cluster.namespace
+        ):
             counts[callee] = counts.get(callee, 0) + value
     return counts
 
@@ -83,14 +85,16 @@ def sidecar(cluster: Cluster, name: str, *request: str) -> str:
     return cluster.kubectl.run("exec", name, *where, "--", "pilot-agent", "request", *request)
 
 
-def _outbound(clusters: str) -> Iterator[tuple[str, int]]:
+def _outbound(clusters: str, namespace: str) -> Iterator[tuple[str, int]]:
     """Read lines such as outbound|8001||inference.fairlead-local.svc.cluster.local::10.0.0.1:8001::rq_total::7."""
     for line in clusters.splitlines():
         name, _, rest = line.partition("::")
         direction, _, where = name.partition("|")
         if direction == "outbound" and "::rq_total::" in rest:
             port, _subset, host = where.split("|")
-            yield f"{host.partition('.')[0]}:{port}", int(rest.rpartition("::")[2])
+            service, _, domain = host.partition(".")
+            if domain.startswith(f"{namespace}."):  # others are no services of ours, as the issuer of tokens
+                yield f"{service}:{port}", int(rest.rpartition("::")[2])
 
 
 def _open_network() -> Iterator[dict[str, Any]]:
