@@ -7,7 +7,7 @@ import pytest
 from delivery.images.inputs import copied
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile*"))
+DOCKERFILES = sorted([*ROOT.glob("services/*/Dockerfile*"), ROOT / "loadtests" / "Dockerfile"])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCKERFILES]
 GPU = ROOT / "services" / "inference" / "Dockerfile.gpu"
 LABELS = ("version", "created", "revision", "source", "base.name", "base.digest", "title", "licenses")

@@ -55,7 +55,7 @@ def test_argo_cds_programs_read_every_parameter_that_we_set(renderer: Renderer, 
 def test_single_replica_runs_one_of_each_without_autoscalers(renderer: Renderer) -> None:
     objects = everything(renderer, "single-replica")
     assert list(of_kind(objects, "HorizontalPodAutoscaler")) == []
-    assert [each.at("spec", "replicas") for each in of_kind(objects, *SERVERS)] == [1, 1, 1, 1]
+    assert [each.at("spec", "replicas") for each in of_kind(objects, "Rollout", "StatefulSet")] == [1, 1, 1, 1]
 
 
 @pytest.mark.requirement("MANIFESTS-007")
@@ -125,6 +125,28 @@ def test_node_port_opens_the_door_on_every_node_and_its_health_on_none(renderer:
     assert ports == [{"port": 15021, "$patch": "delete"}, {"port": 443, "nodePort": 30443}]
     (service,) = of_kind(objects, "Service")
     assert service.at("spec", "type") == "ClusterIP"
+
+
+@pytest.mark.requirement("CANARY-002")
+@pytest.mark.parametrize(("component", "weights"), [("steps-short", [25, 60, 100]), ("steps-gradual", [5, 20, 50, 100])])
+def test_steps_give_every_rollout_the_same_weights(renderer: Renderer, component: str, weights: list[int]) -> None:
+    rollouts = list(of_kind(everything(renderer, component), "Rollout"))
+    assert sorted(each.name for each in rollouts) == ["gateway", "inference", "preprocessing"]
+    for each in rollouts:
+        steps = each.at("spec", "strategy", "canary", "steps")
+        assert [step["setWeight"] for step in steps if "setWeight" in step] == weights
+        asked = [row["templateName"] for step in steps if "analysis" in step for row in step["analysis"]["templates"]]
+        assert set(asked) == {"evidence", "slo"}
+
+
+@pytest.mark.requirement("CANARY-002")
+def test_a_gpu_budget_gives_stables_pods_back_as_weight_moves(renderer: Renderer) -> None:
+    budget = INFERENCE / "components" / "gpu-budget"
+    (rollout,) = of_kind(renderer.composed([INFERENCE / "base"], [PLATFORM / "steps-short", budget]), "Rollout")
+    canary = rollout.at("spec", "strategy", "canary")
+    assert canary["dynamicStableScale"] is True
+    assert "scaleDownDelaySeconds" not in canary
+    assert canary["steps"][0] == {"setCanaryScale": {"matchTrafficWeight": True}}
 
 
 @pytest.mark.requirement("MANIFESTS-008")

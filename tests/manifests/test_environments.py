@@ -48,7 +48,7 @@ def test_environments_differ_where_they_should(environments: Mapping[str, Enviro
 def smallest(environment: Environment, service: str) -> int:
     objects = environment.apps[service].objects
     scalers = [each.at("spec", "minReplicas") for each in of_kind(objects, "HorizontalPodAutoscaler")]
-    return int((scalers or [each.at("spec", "replicas") for each in of_kind(objects, "Deployment")])[0])
+    return int((scalers or [each.at("spec", "replicas") for each in of_kind(objects, "Rollout")])[0])
 
 
 @pytest.mark.requirement("MANIFESTS-004")
