@@ -83,7 +83,7 @@ def test_a_fork_changes_repository_and_registry_in_one_place(checkout: Path, ren
             for workload in renderer.objects(cluster / "apps" / "gateway")
             for container in workload.containers
         ]
-        assert images == ["fork.example.com/mine/gateway:unreleased"] * 2
+        assert sorted(images) == [f"fork.example.com/mine/{name}:unreleased" for name in ("gateway", "gateway", "slo")]
 
 
 @pytest.mark.requirement("MANIFESTS-006")
