@@ -55,6 +55,7 @@ class Metric:
 
 def as_python(query: str) -> str:
     """Turn a query into Python: each selector becomes the name of a number, functions are ours."""
+    query = query.partition("\nor (vector(0) unless")[0]  # where stable has no histogram
     query = re.sub(r"\[\{\{args\.window\}\}\]", "", query)
     query = re.sub(r"\{\{args\.(\w+)\}\}", r"<\1>", query)
     query = re.sub(r"\{[^}]*\}", lambda match: selected(match[0]), query)
