@@ -1,6 +1,8 @@
 """What a newcomer sees: one push, and everything answers."""
 
 import json
+import re
+import subprocess
 import urllib.request
 
 import pytest
@@ -32,6 +34,19 @@ def test_a_cluster_serves_the_golden_prediction_from_git_alone(cluster: Cluster,
         cluster.forward("statefulset/monitoring", 8081) as monitoring,
     ):
         eventually(lambda: {each.prediction_id for each in answers} <= recorded(monitoring), every=0.5)
+
+
+@pytest.mark.core
+@pytest.mark.requirement("REPO-003")
+@pytest.mark.usefixtures("cluster")
+def test_the_call_in_the_readme_gets_through_the_door(story: Story) -> None:
+    with story.given("the call as it is printed there"):
+        printed = re.search(r"<!-- run: door -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        assert printed, "the README has lost its call"
+    with story.then("it lists the model"):
+        done = subprocess.run(["bash", "-euc", printed[1]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert [each["name"] for each in json.loads(done.stdout)["models"]] == ["digits"]
 
 
 def recorded(monitoring: str) -> set[str]:
