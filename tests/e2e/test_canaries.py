@@ -75,7 +75,10 @@ def test_a_canary_that_is_worse_is_stopped_and_one_push_reverts_it(
         with story.then("stable serves, untouched"):
             now = rollout_of(cluster, worse.service)
             assert (now.phase, now.weight, now.stable.hash) == ("aborted", 0, stable)
-            assert serving(cluster, worse.service, stable) == before
+            kept = serving(cluster, worse.service, stable)
+            # Its autoscaler may have added a pod meanwhile, or taken one.
+            assert before.keys() & kept.keys()
+            assert all(kept.get(name, restarts) == restarts for name, restarts in before.items())
         with story.then("its revert is proposed, and pushed it makes everything healthy") as step:
             proposal = proposed(clone, worse.service)
             apply(clone, proposal)
