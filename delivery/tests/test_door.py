@@ -17,6 +17,8 @@ from delivery.environments import Facts
 from gateway.callers.identity import Identity, InvalidToken
 from gateway.callers.keys import KeyRing
 from gateway.callers.tokens import Tokens
+from gateway.metrics import IssuerMetrics
+from prometheus_client import CollectorRegistry
 from sandbox.authority import Authority
 from sandbox.issuer import Issuer
 from sandbox.kubectl import Kubectl
@@ -67,7 +69,7 @@ def door(tmp_path: Path) -> LocalDoor:
 
 def identity(token: str, jwks: Path, audience: str = FACTS.audience) -> Identity:
     async def verify() -> Identity:
-        async with KeyRing(str(jwks)) as keys:
+        async with KeyRing(str(jwks), IssuerMetrics(CollectorRegistry())) as keys:
             return await Tokens(keys, issuer=FACTS.issuer, audience=audience).verify(token)
 
     return asyncio.run(verify())

@@ -139,9 +139,9 @@ def looks(world: World, random: np.random.Generator) -> Iterator[dict[str, Any]]
     for seconds, weight in [(60, 0.0), *((5, world.weight) for _ in range(LOOKS))]:
         for side, share in (("stable", 1 - weight), ("canary", weight)):
             number = int(random.poisson(world.calls_per_second * seconds * share))
-            worse = side == "canary" and world.canary_failing is not None
+            worse = world.canary_failing if side == "canary" else None
             calls[side] += number
-            failures[side] += int(random.binomial(number, world.canary_failing if worse else world.failing))
+            failures[side] += int(random.binomial(number, world.failing if worse is None else worse))
             took = 0.02 * np.exp(world.spread * random.standard_normal(number))
             if side == "canary":
                 took *= world.canary_slower
@@ -232,6 +232,6 @@ def test_too_few_calls_never_pass_and_never_abort(failing: float) -> None:
 
 
 def test_nothing_at_all_is_no_verdict() -> None:
-    nothing = {f"{name}_{side}": 0 for name in ("calls", "failures") for side in ("stable", "canary")}
+    nothing: dict[str, Any] = {f"{name}_{side}": 0 for name in ("calls", "failures") for side in ("stable", "canary")}
     nothing |= {f"buckets_{side}": [0.0] * len(BOUNDS) for side in ("stable", "canary")}
     assert {metric.verdict(nothing) for metric in (*WATCHED, *GATE)} == {"inconclusive"}
