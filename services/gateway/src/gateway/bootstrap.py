@@ -24,6 +24,7 @@ from gateway.oip.inference import Inference
 from gateway.preprocessing import PreprocessingClient
 from gateway.recorder import MonitoringRecorder
 from gateway.settings import Settings
+from gateway.shadow import SHADOW_HEADER
 from gateway.shadow.mirror import MirroredInference, Shadow
 from gateway.shadow.reports import ComparisonReports
 from gateway.triton import InferenceServer, Triton
@@ -73,7 +74,13 @@ def build_collaborators(settings: Settings) -> Collaborators:
     answering: InferenceServer = triton
     shadow = None
     if settings.shadow_address:
-        beside = Upstream("shadow", settings.shadow_address, max_message_bytes=message_bytes, metrics=calls)
+        beside = Upstream(
+            "shadow",
+            settings.shadow_address,
+            max_message_bytes=message_bytes,
+            metrics=calls,
+            metadata=((SHADOW_HEADER, "1"),),
+        )
         upstreams.append(beside)
         shadow = _shadow(settings, catalog, Triton(beside))
         answering = MirroredInference(triton, shadow.offer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 from service_runtime.deadlines import Deadline
 from tritonclient.grpc import model_config_pb2 as pb
@@ -12,19 +13,22 @@ from gateway.triton import InferenceServer
 
 
 async def describe(inference: InferenceServer, name: str, version: str, *, deadline: Deadline) -> ServedModel:
-    """Ask for a version, the latest by default.
-
-    All that belongs to the version comes from its configuration, by one call: a second call may meet another Triton,
-    with another version.
-    """
-    asked, ready = await asyncio.gather(
-        inference.call(
-            "ModelConfig",
-            oip.ModelConfigRequest(name=name, version=version),
-            oip.ModelConfigResponse,
-            deadline=deadline,
-        ),
+    """Ask for a version, the latest by default, and whether the model is ready."""
+    served, ready = await asyncio.gather(
+        describe_ready(inference, name, version, deadline=deadline),
         inference.call("ModelReady", oip.ModelReadyRequest(name=name), oip.ModelReadyResponse, deadline=deadline),
+    )
+    return served if ready.ready else replace(served, ready=False)
+
+
+async def describe_ready(inference: InferenceServer, name: str, version: str, *, deadline: Deadline) -> ServedModel:
+    """Ask for a version that has just answered.
+
+    All that belongs to it comes from its configuration, by one call: a second call may meet another Triton, with
+    another version.
+    """
+    asked = await inference.call(
+        "ModelConfig", oip.ModelConfigRequest(name=name, version=version), oip.ModelConfigResponse, deadline=deadline
     )
     config = asked.config
     versions = [str(each) for each in sorted(config.version_policy.specific.versions)]
@@ -36,10 +40,10 @@ async def describe(inference: InferenceServer, name: str, version: str, *, deadl
             deadline=deadline,
         )
         versions = sorted(metadata.versions, key=int)
-    return _served(config, version or (versions[-1] if versions else ""), versions, ready=ready.ready)
+    return _served(config, version or (versions[-1] if versions else ""), versions)
 
 
-def _served(config: pb.ModelConfig, version: str, versions: list[str], *, ready: bool) -> ServedModel:
+def _served(config: pb.ModelConfig, version: str, versions: list[str]) -> ServedModel:
     parameters = {key: value.string_value for key, value in config.parameters.items()}
     batch = (-1,) if config.max_batch_size > 0 else ()
     return ServedModel(
@@ -47,7 +51,7 @@ def _served(config: pb.ModelConfig, version: str, versions: list[str], *, ready:
         version=version,
         versions=tuple(versions),
         platform=config.platform or config.backend,
-        ready=ready,
+        ready=True,
         digest=parameters.get("digest", ""),
         inputs=tuple(_tensor(tensor, batch, optional=tensor.optional) for tensor in config.input),
         outputs=tuple(_tensor(tensor, batch) for tensor in config.output),

@@ -39,8 +39,17 @@ _PATH = re.compile(r"(?<!\w)/\w")
 class Upstream:
     """Another service, called by unary gRPC with serialized messages."""
 
-    def __init__(self, name: str, address: str, *, max_message_bytes: int, metrics: UpstreamMetrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        *,
+        max_message_bytes: int,
+        metrics: UpstreamMetrics,
+        metadata: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.name = name
+        self._metadata = metadata
         self._metrics = metrics
         self._channel = UnaryChannel(address, max_message_bytes=max_message_bytes)
         self._budget = _BUDGET_LIMIT
@@ -48,7 +57,7 @@ class Upstream:
     async def call(self, method: str, message: bytes, *, deadline: Deadline) -> bytes:
         """Call a method; raises a ServiceError whose text is safe to show."""
         with client_span(method) as span:
-            metadata = _propagated(span)
+            metadata = (*_propagated(span), *self._metadata)
             try:
                 answer = await self._channel.call(method, message, seconds=deadline.check(self.name), metadata=metadata)
             except RpcError as error:
