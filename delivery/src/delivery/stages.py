@@ -8,7 +8,7 @@ from sandbox.problem import Problem
 STAGES = ("dev", "staging", "prod")
 LOCAL = "local"
 """Belongs to whoever develops here: a push releases to it, and nothing is promoted from or to it."""
-_RELEASED_WITH = {"slo": "gateway"}
+_RELEASED_WITH = {"slo": "inference"}
 """Images that stand in the release file of a service: who judges a canary goes where the canary goes."""
 
 
