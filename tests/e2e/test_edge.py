@@ -7,6 +7,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -236,7 +237,9 @@ def speaks(cluster: Cluster, version: ssl.TLSVersion) -> bool:
     context = cluster.access().context()
     assert context
     context.set_ciphers("DEFAULT:@SECLEVEL=0")  # our side would offer no old version otherwise
-    context.minimum_version = context.maximum_version = version
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
+        context.minimum_version = context.maximum_version = version
     host, port = cluster.grpc.split(":")
     try:
         with socket.create_connection((host, int(port)), timeout=5) as plain:
