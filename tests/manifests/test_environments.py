@@ -80,10 +80,12 @@ def test_a_fork_changes_repository_and_registry_in_one_place(checkout: Path, ren
         assert "git.example.com" not in told
         images = [
             container["image"]
-            for workload in renderer.objects(cluster / "apps" / "gateway")
+            for service in ("gateway", "inference")
+            for workload in renderer.objects(cluster / "apps" / service)
             for container in workload.containers
         ]
-        assert sorted(images) == [f"fork.example.com/mine/{name}:unreleased" for name in ("gateway", "gateway", "slo")]
+        expected = ("gateway", "gateway", "inference", "slo")
+        assert sorted(images) == [f"fork.example.com/mine/{image}:unreleased" for image in expected]
 
 
 @pytest.mark.requirement("MANIFESTS-006")
