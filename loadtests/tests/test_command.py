@@ -35,6 +35,7 @@ class FakeGateway(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.label, self.delay, self.status, self.answered = 7, 0.0, 200, 0
+        self.arms: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -54,6 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.server.arms.append(self.headers["x-experiment-arm"])
         self.server.answered += 1
 
     def log_message(self, *_args: object) -> None:
@@ -117,6 +119,20 @@ def test_an_overloaded_server_is_counted_as_refusing(gateway: FakeGateway, folde
     done = load(folder, "--host", gateway.url)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "refused: status 503" in done.stdout
+
+
+@pytest.mark.component
+@pytest.mark.requirement("LOAD-001")
+def test_the_job_of_a_canary_has_every_second_caller_ask_for_an_arm(gateway: FakeGateway, folder: Path) -> None:
+    (folder / "profiles").mkdir()
+    (folder / "tiny.yaml").rename(folder / "profiles" / "tiny.yaml")
+    (folder / "slo").rename(folder / "slo.yaml")
+    command = [sys.executable, "-m", "loadtests.canary", "--folder", str(folder), "--profile", "tiny"]
+    command += ["--host", gateway.url, "--grpc", "127.0.0.1:9", "--arm", "treatment"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(gateway.arms) == {"treatment", None}
+    assert gateway.arms.count("treatment") == pytest.approx(len(gateway.arms) / 2, abs=3)
 
 
 @pytest.mark.component

@@ -28,6 +28,7 @@ def rendered(renderer: Renderer, service: str, *components: str) -> Any:
     [
         ("inference", "experiment", {"x-experiment-arm": {"exact": "treatment"}}),
         ("preprocessing", "experiment", {"x-experiment-arm": {"exact": "treatment"}}),
+        ("gateway", "preview", {"x-experiment-arm": {"exact": "treatment"}}),
         ("inference", "shadow", {"x-fairlead-shadow": {"exact": "1"}}),
     ],
 )

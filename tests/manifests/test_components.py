@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from delivery.check import check
 from delivery.manifests import SERVERS, WORKLOADS, Manifest, dig, of_kind
 from delivery.programs import Toolbox
 from delivery.rendering import Renderer
@@ -139,6 +140,29 @@ def test_steps_give_every_rollout_the_same_weights(renderer: Renderer, component
         assert [step["setWeight"] for step in steps if "setWeight" in step] == weights
         asked = [row["templateName"] for step in steps if "analysis" in step for row in step["analysis"]["templates"]]
         assert set(asked) == {"evidence", "slo"}
+
+
+@pytest.mark.requirement("CANARY-002")
+def test_blue_green_gives_no_calls_before_there_is_evidence_from_calls_that_ask_for_it_and_then_all(
+    renderer: Renderer,
+) -> None:
+    for each in of_kind(everything(renderer, "blue-green"), "Rollout"):
+        full_size, judged, switch, _ = each.at("spec", "strategy", "canary", "steps")
+        assert (full_size, switch) == ({"setCanaryScale": {"weight": 100}}, {"setWeight": 100})
+        assert {row["templateName"] for row in judged["analysis"]["templates"]} == {"evidence", "slo"}
+        assert {"name": "arm", "value": "treatment"} in judged["analysis"]["args"]
+
+
+@pytest.mark.requirement("CANARY-002")
+def test_an_environment_by_blue_green_obeys_every_rule(checkout: Path, toolbox: Toolbox) -> None:
+    local = checkout / "clusters" / "local"
+    steps = local / "env" / "kustomization.yaml"
+    steps.write_text(steps.read_text().replace("components/steps-short", "components/blue-green"))
+    for service, name in (("gateway", "preview"), ("preprocessing", "experiment"), ("inference", "experiment")):
+        app = local / "apps" / service / "kustomization.yaml"
+        component = f"  - ../../../../services/{service}/deploy/components/{name}\n"
+        app.write_text(app.read_text().replace("  - release\n", f"{component}  - release\n"))
+    assert check(checkout, toolbox) == []
 
 
 @pytest.mark.requirement("CANARY-002")

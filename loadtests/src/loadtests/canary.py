@@ -22,13 +22,14 @@ def main() -> int:
     parser.add_argument("--host", required=True)
     parser.add_argument("--grpc", required=True)
     parser.add_argument("--tokens", type=Path, help="file of tokens; without it callers have none")
+    parser.add_argument("--arm", default="", help="arm of an experiment that every second caller asks for")
     arguments = parser.parse_args()
     path = arguments.folder / "profiles" / f"{arguments.profile}.yaml"
     profile = read_profile(path)
     with tempfile.TemporaryDirectory() as scratch:
         recording = Path(scratch) / "requests.csv"
         command = [sys.executable, "-m", "loadtests.generator", "--profile", path, "--recording", recording]
-        command += ["--host", arguments.host, "--grpc", arguments.grpc]
+        command += ["--host", arguments.host, "--grpc", arguments.grpc, "--arm", arguments.arm]
         if arguments.tokens and arguments.tokens.is_file():
             command += ["--tokens", arguments.tokens]
         # Its exit code tells of Locust's own opinion; what was recorded is judged here.

@@ -29,10 +29,11 @@ def main() -> None:
     parser.add_argument("--recording", type=Path, required=True)
     parser.add_argument("--ca", type=Path, help="certificate that signs for a door with TLS")
     parser.add_argument("--tokens", type=Path, help="file of tokens, one a line; each caller takes the next one")
+    parser.add_argument("--arm", default="", help="arm of an experiment that every second caller asks for")
     arguments = parser.parse_args()
     init_gevent()
     profile = read_profile(arguments.profile)
-    callers = Callers.read(arguments.ca, arguments.tokens)
+    callers = Callers.read(arguments.ca, arguments.tokens, arguments.arm)
     classes = user_classes(profile, callers, http_url=arguments.host, grpc_address=arguments.grpc)
     with writing(arguments.recording) as record:
         run(profile, classes, record)

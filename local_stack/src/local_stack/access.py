@@ -15,10 +15,13 @@ class Access:
 
     ca: Path | None = None
     token: str = ""
+    arm: str = ""
+    """The arm of an experiment to be in, where callers may choose; empty: the one that one is in."""
 
     def headers(self) -> dict[str, str]:
         """Return what every request carries; over gRPC the same is metadata."""
-        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+        carried = {"authorization": self.token and f"Bearer {self.token}", "x-experiment-arm": self.arm}
+        return {name: value for name, value in carried.items() if value}
 
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """Return the same for a gRPC call."""

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 from delivery.declarations import EDGE
 from delivery.environments import App
-from delivery.manifests import Manifest, of_kind
+from delivery.manifests import Manifest, dig, of_kind
 from delivery.rules.effective import effective_settings
 
 Said = Iterator[tuple[Manifest, str]]
 
 CERTIFICATE = "edge-tls"
+_ARM = "x-experiment-arm"
 _API = "gateway.networking.k8s.io"
 _TYPE = "networking.istio.io/service-type"
 _MODERN = {"TLSV1_2", "TLSV1_3"}
@@ -73,8 +74,26 @@ def door_takes_the_tokens_of_the_facts(app: App) -> Said:
         yield app.objects[0], "GATEWAY_ISSUER, GATEWAY_JWKS and GATEWAY_AUDIENCE must be those of the facts"
 
 
+def strangers_choose_no_arm(app: App) -> Said:
+    """An arm that one may ask for is for who is in the mesh: from outside nobody sees what is only being tried."""
+    if not list(_doors(app)) or not effective_settings(app).experiment_override:
+        return
+    for each in of_kind(app.objects, "VirtualService"):
+        if "mesh" in each.at("spec", "gateways", default=["mesh"]):
+            continue
+        for route in each.at("spec", "http", default=[]):
+            if "delegate" in route and _ARM not in dig(route, "headers", "request", "remove", default=[]):
+                yield each, f"route {route['name']} must remove {_ARM}, which GATEWAY_EXPERIMENT_OVERRIDE obeys"
+
+
 def _doors(app: App) -> Iterator[Manifest]:
     return (each for each in of_kind(app.objects, "Gateway") if each.group == _API)
 
 
-DOOR = (there_is_one_door, door_is_where_facts_say, door_speaks_tls, door_takes_the_tokens_of_the_facts)
+DOOR = (
+    there_is_one_door,
+    door_is_where_facts_say,
+    door_speaks_tls,
+    door_takes_the_tokens_of_the_facts,
+    strangers_choose_no_arm,
+)

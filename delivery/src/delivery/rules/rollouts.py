@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from delivery.environments import App, Environment
-from delivery.manifests import Manifest, of_kind
+from delivery.manifests import Manifest, dig, of_kind
+from delivery.rules.effective import effective_settings
 
 Said = Iterator[tuple[Manifest, str]]
 
@@ -15,6 +16,7 @@ _ALL = 100
 _UNJUDGED = 50
 _SUBSETS = {"stable": _ALL, "canary": 0}
 _ROUTE_FIELDS = {"name", "match", "route"}
+_ARM = "x-experiment-arm"
 
 
 def rollouts_run_the_pods(app: App) -> Said:
@@ -107,6 +109,35 @@ def calls_reach_the_weights(app: App) -> Said:
             )
 
 
+def asked_arms_reach_the_canary(app: App) -> Said:
+    """Where callers of an analysis ask for an arm, it is the canary that answers them, and not stable in its place."""
+    service = app.service.name
+    for rollout in of_kind(app.objects, "Rollout"):
+        analyses = [each.get("analysis", {}) for each in rollout.at("spec", "strategy", "canary", "steps", default=[])]
+        asked = {row["value"] for each in analyses for row in each.get("args", []) if row["name"] == "arm"}
+        found = _named(app, "VirtualService", service)
+        led = set(_arms_of_the_canary(found)) if found else set()
+        for arm in sorted(asked - led):
+            yield (
+                rollout,
+                f"is judged by calls of arm {arm}, which no route of VirtualService {service} leads to canary",
+            )
+        settings = effective_settings(app)
+        if asked and hasattr(settings, "experiment_arms"):
+            arms = {row.partition("=")[0].strip() for row in settings.experiment_arms.split(",")}
+            if not settings.experiment_override or asked - arms:
+                yield (
+                    rollout,
+                    f"is judged by calls of arm {', '.join(asked)}, which callers may not ask for: add preview",
+                )
+
+
+def _arms_of_the_canary(service: Manifest) -> Iterator[str]:
+    for route in service.at("spec", "http", default=[]):
+        if {dig(row, "destination", "subset") for row in route.get("route", [])} == {"canary"}:
+            yield from (str(dig(row, "headers", _ARM, "exact")) for row in route.get("match", []))
+
+
 def stable_is_scaled_one_way(app: App) -> Said:
     """Stable's pods are kept until the end, or given back as weight moves: Argo Rollouts refuses both at once."""
     for rollout in of_kind(app.objects, "Rollout"):
@@ -163,6 +194,7 @@ ROLLOUTS = (
     steps_end_with_all_calls,
     weights_stand_alone,
     calls_reach_the_weights,
+    asked_arms_reach_the_canary,
     stable_is_scaled_one_way,
     settings_outlive_git,
 )

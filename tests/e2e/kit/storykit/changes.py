@@ -63,6 +63,15 @@ def a_fault(clone: Clone, kind: str) -> None:
     clone.replace(_INFERENCE, "  - release\n", f"  - {component}\n  - release\n")
 
 
+def is_blue_green(clone: Clone) -> None:
+    """Let local deploy by blue/green, whose untried versions are reached by an arm."""
+    clone.replace("clusters/local/env/kustomization.yaml", "components/steps-short", "components/blue-green")
+    for service, component in (("gateway", "preview"), ("preprocessing", "experiment"), ("inference", "experiment")):
+        folder = f"../../../../services/{service}/deploy/components/{component}"
+        app = f"clusters/local/apps/{service}/kustomization.yaml"
+        clone.replace(app, "  - release\n", f"  - {folder}\n  - release\n")
+
+
 def pinned(clone: Clone) -> str:
     """Return the digest of the model that local runs."""
     [settings] = yaml.safe_load((clone.folder / RELEASE).read_text())["configMapGenerator"]
