@@ -1,9 +1,11 @@
 """Arms of an experiment and copies for a shadow reach the canary by a header, before the weights."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from delivery.manifests import of_kind
 from delivery.rendering import Renderer
 from local_stack.settings import ROOT
@@ -66,3 +68,18 @@ def test_the_headers_are_those_that_the_gateway_sends(renderer: Renderer) -> Non
         ).read_text()
         (header,) = [line.strip().rstrip(":") for line in patch.splitlines() if line.strip().startswith("x-")]
         assert f'"{header}"' in source
+
+
+@pytest.mark.requirement("MODELS-007")
+def test_monitoring_lets_the_gateway_call_whatever_it_calls() -> None:
+    """Comparisons were refused by the mesh once, and nobody heard of it: for the gateway monitoring was away."""
+    source = "".join(path.read_text() for path in (ROOT / "services" / "gateway" / "src").rglob("*.py"))
+    called = set(re.findall(r"_stub\.([A-Z]\w+)\(", source))
+    (port,) = [
+        each
+        for each in yaml.safe_load((ROOT / "services" / "monitoring" / "service.yaml").read_text())["ports"]
+        if each["name"] == "grpc"
+    ]
+    declared = {method.rpartition("/")[2] for method in port["methods"]["gateway"]}
+    assert "RecordComparisons" in called
+    assert called == declared
