@@ -14,6 +14,7 @@ import pytest
 from fairlead.events.v1.events_pb2 import AnswersCompared, ModelRef, TensorCompared
 from fairlead.monitoring.v1 import monitoring_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
+from local_stack.eventually import eventually
 
 pytestmark = pytest.mark.component
 
@@ -110,6 +111,26 @@ async def test_comparisons_are_counted_by_what_they_came_to(monitoring: Any, com
 
     outcomes = ("agreed", "label", "tensors", "failed")
     assert {outcome: counted(outcome) for outcome in outcomes} == dict(zip(outcomes, (2, 1, 1, 1), strict=True))
+
+
+@pytest.mark.requirement("MONITORING-041")
+async def test_verdicts_on_the_shadows_of_these_days_are_metrics(
+    monitoring: Any, compared: Compared, shadow: str
+) -> None:
+    def verdict(stable: str) -> float:
+        labels = f'model="digits",shadow="{shadow}",stable="{stable}"'
+        return float(monitoring.metric(f"monitoring_disagreement_judgement{{{labels}}}"))
+
+    before = "sha256:" + secrets.token_hex(32)
+    earlier = {"stable": ModelRef(name="digits", version="0", digest=before), "ago": 3600}
+    await record(monitoring, *(compared(shadow_failed=True, tensors=[], **earlier) for _ in range(10)))
+    await record(monitoring, *(compared(shadow_failed=True, tensors=[]) for _ in range(10)))
+    eventually(lambda: verdict(OLD) == -1, within=10)
+    assert verdict(before) == 0, "a pair that is not compared these days is not there"
+    labels = f'model="digits",shadow="{shadow}",stable="{OLD}",verdict="abort"'
+    assert monitoring.metric(f"monitoring_disagreement_judgement_evidence{{{labels}}}") == pytest.approx(
+        judged(monitoring, shadow, refused_rate=0.05)["evidence"]["abort"], rel=1e-3
+    )
 
 
 @pytest.mark.requirement("MONITORING-034")

@@ -95,6 +95,17 @@ def pairs(connection: sqlite3.Connection, model: str, *, since: int, most: int) 
     return [Pair(*row) for row in rows]
 
 
+def compared_lately(connection: sqlite3.Connection, *, since: int, most: int) -> list[tuple[str, Pair]]:
+    """Return the pairs of any model that were compared since a moment, each with its model, the newest pairs first."""
+    rows = connection.execute(
+        """SELECT model, stable, shadow FROM pairs
+           WHERE EXISTS (SELECT 1 FROM comparisons WHERE pair_id = pairs.id AND made_at >= ?)
+           ORDER BY id DESC LIMIT ?""",
+        (since, most),
+    )
+    return [(model, Pair(stable, shadow)) for model, stable, shadow in rows]
+
+
 def disagreements(connection: sqlite3.Connection, pair: Pair) -> Iterator[tuple[int, bool]]:
     """Yield the place of each comparison, and whether the shadow did not answer as stable did."""
     rows = connection.execute(

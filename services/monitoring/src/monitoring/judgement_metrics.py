@@ -5,15 +5,25 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 from service_runtime.deadlines import Deadline
 from service_runtime.errors import ServiceError
 
+from monitoring.comparisons import compared_lately
 from monitoring.history import traffic_by_source
-from monitoring.judgements import OTHERS, AccuracyJudged, Sides, judge_accuracy
-from monitoring.judging.verdicts import Limits, Verdict
+from monitoring.judgement_api import ACCURACY_LIMITS, DISAGREEMENT_LIMITS
+from monitoring.judgements import (
+    OTHERS,
+    AccuracyJudged,
+    DisagreementJudged,
+    Sides,
+    judge_accuracy,
+    judge_disagreement,
+)
+from monitoring.judging.verdicts import DropJudgement, RateJudgement, Verdict
 from monitoring.queries import Scope
 from monitoring.reader import Reader
 from monitoring.rows import MICROSECONDS
@@ -22,8 +32,6 @@ from monitoring.sources import PARTS, sources
 
 log = structlog.get_logger()
 
-LIMITS = Limits(tolerated=0.01, refused=0.05, alpha=0.01)
-"""Those that are asked for by default: docs/judgements.md."""
 _INTERVAL_S = 3.0
 _SHARE_OF_TIME = 0.05
 _RECENT_S = 300
@@ -31,7 +39,15 @@ _MOST = 4
 _NUMBERS = {Verdict.PROMOTE: 1, Verdict.INCONCLUSIVE: 0, Verdict.ABORT: -1}
 _BY = ("digest", "revision")
 
-Judged = dict[tuple[str, str, str], AccuracyJudged]
+_Labels = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Who answers by (model, by, name), and shadows by (model, stable, shadow)."""
+
+    answers: dict[_Labels, AccuracyJudged]
+    shadows: dict[_Labels, DisagreementJudged]
 
 
 class JudgementMetrics:
@@ -51,19 +67,39 @@ class JudgementMetrics:
             [*labels, "verdict"],
             registry=registry,
         )
+        pair = ["model", "stable", "shadow"]
+        self.disagreement = Gauge(
+            "monitoring_disagreement_judgement",
+            "Of a shadow against stable: 1 may be promoted, -1 is to be aborted, 0 not enough comparisons yet.",
+            pair,
+            registry=registry,
+        )
+        self.disagreement_evidence = Gauge(
+            "monitoring_disagreement_judgement_evidence",
+            "The evidence for a verdict on a shadow; 100 decides.",
+            [*pair, "verdict"],
+            registry=registry,
+        )
 
     def publish(self, judged: Judged) -> None:
         """Show these, and nothing else any more."""
-        self.verdict.clear()
-        self.evidence.clear()
-        for labels, each in judged.items():
-            self.verdict.labels(*labels).set(_NUMBERS[each.verdict])
-            self.evidence.labels(*labels, "abort").set(each.judgement.evidence_for_abort)
-            self.evidence.labels(*labels, "promote").set(each.judgement.evidence_for_promote)
+        for gauge in (self.verdict, self.evidence, self.disagreement, self.disagreement_evidence):
+            gauge.clear()
+        for labels, answer in judged.answers.items():
+            self.verdict.labels(*labels).set(_NUMBERS[answer.verdict])
+            _show(self.evidence, labels, answer.judgement)
+        for labels, shadow in judged.shadows.items():
+            self.disagreement.labels(*labels).set(_NUMBERS[shadow.judgement.verdict])
+            _show(self.disagreement_evidence, labels, shadow.judgement)
+
+
+def _show(gauge: Gauge, labels: _Labels, judgement: DropJudgement | RateJudgement) -> None:
+    gauge.labels(*labels, "abort").set(judgement.evidence_for_abort)
+    gauge.labels(*labels, "promote").set(judgement.evidence_for_promote)
 
 
 async def keep_judgement_metrics(reader: Reader, metrics: JudgementMetrics, settings: Settings) -> None:
-    """Judge whoever answered lately again and again, until cancelled."""
+    """Judge whoever answered lately, and the shadows beside them, again and again, until cancelled."""
     while True:
         began = time.monotonic()
         try:
@@ -75,17 +111,24 @@ async def keep_judgement_metrics(reader: Reader, metrics: JudgementMetrics, sett
 
 
 def _judge_recent(connection: sqlite3.Connection) -> Judged:
-    return {
-        (model, by, name): judge_accuracy(connection, Sides(by, OTHERS, name, model=model), LIMITS)
-        for model, by, name in _recent(connection)
-    }
-
-
-def _recent(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
-    """Yield what answered in the last minutes, the newest few of each kind: a canary is one of them."""
     now = int(time.time() * MICROSECONDS)
+    since = now - _RECENT_S * MICROSECONDS
+    return Judged(
+        answers={
+            (model, by, name): judge_accuracy(connection, Sides(by, OTHERS, name, model=model), ACCURACY_LIMITS)
+            for model, by, name in _recent(connection, Scope(since, now))
+        },
+        shadows={
+            (model, pair.stable, pair.shadow): judge_disagreement(connection, pair, DISAGREEMENT_LIMITS)
+            for model, pair in compared_lately(connection, since=since, most=_MOST)
+        },
+    )
+
+
+def _recent(connection: sqlite3.Connection, scope: Scope) -> Iterator[_Labels]:
+    """Yield what answered in the last minutes, the newest few of each kind: a canary is one of them."""
     known = sources(connection)
-    asked = traffic_by_source(connection, Scope(now - _RECENT_S * MICROSECONDS, now))
+    asked = traffic_by_source(connection, scope)
     names: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for number in sorted(asked, reverse=True):
         for by in _BY:
