@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from inference.metrics import PINNED
 from local_stack.settings import ROOT
+from monitoring.judgement_metrics import JudgementMetrics
+from prometheus_client import CollectorRegistry
 
 pytestmark = pytest.mark.requirement("CANARY-004")
 
@@ -235,3 +238,40 @@ def test_nothing_at_all_is_no_verdict() -> None:
     nothing: dict[str, Any] = {f"{name}_{side}": 0 for name in ("calls", "failures") for side in ("stable", "canary")}
     nothing |= {f"buckets_{side}": [0.0] * len(BOUNDS) for side in ("stable", "canary")}
     assert {metric.verdict(nothing) for metric in (*WATCHED, *GATE)} == {"inconclusive"}
+
+
+@pytest.mark.requirement("CANARY-006")
+@pytest.mark.parametrize(
+    ("template", "name"), [("wrong-answers", "labelled-answers"), ("disagreement", "compared-answers")]
+)
+def test_a_verdict_of_monitoring_stops_a_canary_when_it_is_abort_and_never_otherwise(template: str, name: str) -> None:
+    path = ROOT / "platform" / "analysis" / f"analysistemplate-{template}.yaml"
+    (metric,) = yaml.safe_load(path.read_text())["spec"]["metrics"]
+    assert metric["name"] == name
+    said = {}
+    for number in ([1.0], [0.0], [-1.0], []):
+        held = {"result": number, "len": len}
+        failed, passed = (eval(condition(metric[f"{each}Condition"]), held) for each in ("failure", "success"))  # noqa: S307
+        said[str(number)] = "failed" if failed else "successful" if passed else "inconclusive"
+    assert said == {"[1.0]": "successful", "[0.0]": "inconclusive", "[-1.0]": "failed", "[]": "inconclusive"}
+    assert "failureLimit" not in metric, "one abort is enough"
+    assert metric["inconclusiveLimit"] * 5 > 30 * 24 * 3600, "undecided for a month is still undecided"
+
+
+@pytest.mark.requirement("CANARY-006")
+@pytest.mark.parametrize("template", ["wrong-answers", "disagreement"])
+def test_what_a_verdict_is_asked_for_is_what_monitoring_and_inference_publish(template: str) -> None:
+    """Prometheus answers a question after a metric or a label that does not exist with nothing: nobody would notice."""
+    published = CollectorRegistry()
+    verdicts = JudgementMetrics(published)
+    labels = {gauge._name: gauge._labelnames for gauge in (verdicts.verdict, verdicts.disagreement, PINNED)}
+    text = (ROOT / "platform" / "analysis" / f"analysistemplate-{template}.yaml").read_text()
+    asked = re.findall(r"\b(monitoring_\w+|inference_\w+)\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\}", text)
+    assert len(asked) >= 2
+    for name, selector in asked:
+        given = set(re.findall(r"(\w+)=", selector)) - {"namespace", "service", "rollouts_pod_template_hash"}
+        assert given <= set(labels[name])
+    for joined in re.findall(r"on \((\w+)\)", text):
+        assert joined in {each for name, _ in asked if name in labels for each in labels[name]}
+        assert f'"{joined}", "$1", "digest"' in text
+    assert "digest" in labels["inference_model_pinned_info"]

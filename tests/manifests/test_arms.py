@@ -56,6 +56,16 @@ def test_a_held_canary_runs_without_calls_by_weight_until_it_is_promoted(rendere
     assert steps[3:] == before.at("spec", "strategy", "canary", "steps")
 
 
+@pytest.mark.requirement("MODELS-007")
+def test_a_shadow_is_watched_for_disagreement_besides_and_no_step_waits_for_its_verdict(renderer: Renderer) -> None:
+    (rollout,) = of_kind(rendered(renderer, "inference", "hold", "shadow"), "Rollout")
+    (before,) = of_kind(rendered(renderer, "inference", "hold"), "Rollout")
+    templates, usual = (each.at("spec", "strategy", "canary", "analysis", "templates") for each in (rollout, before))
+    assert templates == [*usual, {"templateName": "disagreement"}]
+    steps, same = (each.at("spec", "strategy", "canary", "steps") for each in (rollout, before))
+    assert steps == same
+
+
 @pytest.mark.requirement("MODELS-006", "MODELS-007")
 def test_the_headers_are_those_that_the_gateway_sends(renderer: Renderer) -> None:
     source = "".join(path.read_text() for path in (ROOT / "services" / "gateway" / "src").rglob("*.py"))
