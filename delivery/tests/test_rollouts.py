@@ -12,7 +12,10 @@ import pytest
 from delivery.rollouts.__main__ import verdict
 from delivery.rollouts.read import Rollout, rollouts
 from delivery.rollouts.screen import Screen
+from delivery.rollouts.told import held as told_held
+from delivery.rollouts.told import under_way, unsettled
 from delivery.rollouts.view import coloured, lines, summary
+from sandbox.kubectl import Kubectl
 
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "rollouts.json").read_text())
 
@@ -95,6 +98,49 @@ def test_a_pause_that_is_no_step_is_a_pause(items: list[dict[str, Any]]) -> None
     status = item(items, "Rollout", "gateway")["status"]
     status["pauseConditions"] = [{"reason": "InconclusiveAnalysisRun"}]
     assert of(items, "gateway").phase == "paused"
+
+
+@pytest.fixture
+def held_items(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The gateway's canary is at a pause without an end."""
+    item(items, "Rollout", "gateway")["status"]["currentStepIndex"] = 5
+    return items
+
+
+@pytest.mark.requirement("ROLLOUT-004")
+def test_a_canary_that_git_holds_is_at_its_end_and_shown_so(held_items: list[dict[str, Any]]) -> None:
+    held = of(held_items, "gateway")
+    assert (held.phase, held.under_way, held.well) == ("held", False, True)
+    assert summary(held) == "gateway        held       20 %  step 6 of 6: pause until promoted"
+    assert "CanaryPauseStep" not in "".join(lines([held], {}))
+    assert verdict([of(held_items, "preprocessing"), held]) == 0
+
+
+@pytest.mark.requirement("ROLLOUT-004")
+def test_a_person_who_pauses_a_held_canary_or_a_change_that_it_has_not_seen_is_waited_for(
+    held_items: list[dict[str, Any]],
+) -> None:
+    rollout = item(held_items, "Rollout", "gateway")
+    rollout["spec"]["paused"] = True
+    assert of(held_items, "gateway").under_way
+    rollout["spec"]["paused"] = False
+    rollout["metadata"]["generation"] = 5
+    assert of(held_items, "gateway").phase == "not seen yet"
+
+
+@pytest.mark.requirement("ROLLOUT-004")
+def test_a_push_waits_for_no_held_canary_and_says_how_to_go_on(
+    held_items: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "told.json").write_text(json.dumps({"items": held_items}))
+    program = tmp_path / "kubectl"
+    program.write_text(f'#!/bin/sh\ncat "{tmp_path}/told.json"\n')
+    program.chmod(0o755)
+    kubectl = Kubectl(program, tmp_path / "kubeconfig")
+    assert unsettled(kubectl, "fairlead-local") == []
+    assert under_way(kubectl, "fairlead-local") == []
+    promote = "kubectl argo rollouts promote gateway --namespace=fairlead-local"
+    assert told_held(kubectl, "fairlead-local") == [f"gateway: its canary is held at 20 %; on with it: {promote}"]
 
 
 @pytest.mark.parametrize(

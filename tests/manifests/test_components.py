@@ -37,7 +37,7 @@ def test_our_patches_of_argo_cd_fit_the_manifests_that_upstream_ships(renderer: 
     objects = renderer.composed([upstream], [ROOT / "platform" / "addons" / "argocd"])
     (settings,) = [each for each in of_kind(objects, "ConfigMap") if each.name == "argocd-cm"]
     customized = {name.rpartition("_")[2] for name in settings.at("data") if ".health." in name}
-    ours = {"Application", "ApplicationSet", "CustomResourceDefinition", "HorizontalPodAutoscaler"}
+    ours = {"Application", "ApplicationSet", "CustomResourceDefinition", "HorizontalPodAutoscaler", "Rollout"}
     assert customized == ours
 
 

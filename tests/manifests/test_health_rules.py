@@ -10,7 +10,7 @@ from lupa import lua51
 
 pytestmark = pytest.mark.requirement("MANIFESTS-010")
 
-Judge = Callable[[str, Mapping[str, Any]], str]
+Judge = Callable[..., str]
 
 RULES = yaml.safe_load((ROOT / "platform/addons/argocd/patch-argocd-cm.yaml").read_text())["data"]
 ABLE = {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale", "message": "got the scale"}
@@ -20,10 +20,10 @@ ABLE = {"type": "AbleToScale", "status": "True", "reason": "SucceededGetScale", 
 def judge() -> Judge:
     """Evaluate the rule for a kind as Argo CD does, in Lua 5.1: it reads `obj` and returns the answer."""
 
-    def health(kind: str, status: Mapping[str, Any]) -> str:
+    def health(kind: str, status: Mapping[str, Any], **others: Any) -> str:
         lua = lua51.LuaRuntime(unpack_returned_tuples=True)
         rule: Any = lua.eval(f"function(obj)\n{RULES[f'resource.customizations.health.{kind}']}\nend")
-        return str(rule(lua.table_from({"status": status} if status else {}, recursive=True))["status"])
+        return str(rule(lua.table_from({**others, **({"status": status} if status else {})}, recursive=True))["status"])
 
     return health
 
@@ -100,3 +100,43 @@ def test_a_definition_that_is_not_served_yet_does_not_fail_what_made_it(
 ) -> None:
     status = {"conditions": [{"type": each, "status": holds, "message": "as seen"} for each, holds in conditions]}
     assert judge("apiextensions.k8s.io_CustomResourceDefinition", status if conditions else {}) == health
+
+
+STEPS = [{"setCanaryScale": {"replicas": 1}}, {"pause": {}}, {"setWeight": 25}, {"pause": {"duration": "10s"}}]
+
+
+def paused_at(step: int, reason: str = "CanaryPauseStep") -> dict[str, Any]:
+    return {"phase": "Paused", "currentStepIndex": step, "message": reason, "pauseConditions": [{"reason": reason}]}
+
+
+@pytest.mark.requirement("ROLLOUT-004")
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [
+        ({}, "Progressing"),
+        ({"phase": "Healthy"}, "Healthy"),
+        ({"phase": "Progressing"}, "Progressing"),
+        ({"phase": "Degraded", "message": "RolloutAborted: worse"}, "Degraded"),
+        (paused_at(1), "Healthy"),
+        (paused_at(3), "Suspended"),
+        (paused_at(1, "InconclusiveAnalysisRun"), "Suspended"),
+        ({**paused_at(1), "observedGeneration": "6"}, "Progressing"),
+        ({**paused_at(1), "workloadObservedGeneration": "2"}, "Progressing"),
+    ],
+)
+def test_a_canary_that_git_holds_is_healthy_and_any_other_pause_is_waited_for(
+    judge: Judge, status: dict[str, Any], health: str
+) -> None:
+    seen = {"observedGeneration": "7", "workloadObservedGeneration": "3"}
+    rollout = {
+        "metadata": {"generation": 7, "annotations": {"rollout.argoproj.io/workload-generation": "3"}},
+        "spec": {"workloadRef": {"name": "inference"}, "strategy": {"canary": {"steps": STEPS}}},
+    }
+    assert judge("argoproj.io_Rollout", {**seen, **status} if status else {}, **rollout) == health
+
+
+@pytest.mark.requirement("ROLLOUT-004")
+def test_a_canary_that_a_person_pauses_is_waited_for_also_where_git_holds_it(judge: Judge) -> None:
+    spec = {"paused": True, "strategy": {"canary": {"steps": STEPS}}}
+    status = {"observedGeneration": "7", **paused_at(1)}
+    assert judge("argoproj.io_Rollout", status, metadata={"generation": 7}, spec=spec) == "Suspended"

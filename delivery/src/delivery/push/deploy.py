@@ -17,6 +17,7 @@ from delivery.push.leftovers import sweep
 from delivery.push.received import DEPLOYED
 from delivery.push.release_files import write_releases
 from delivery.repository import Repository
+from delivery.rollouts.told import held
 from delivery.stages import LOCAL, application_of, release_path
 
 _ENVIRONMENT = Path("clusters") / LOCAL
@@ -52,6 +53,8 @@ class Deployment:
         with self.progress.step("Argo CD") as step:
             self.argo_cd.wait(["root", *map(application_of, digests)], deployed, step, namespace=facts.namespace)
         sweep(self.argo_cd.kubectl, facts.namespace)
+        for line in held(self.argo_cd.kubectl, facts.namespace):
+            self.progress.say(f"  {line}")
         self.progress.say(f"  deployed {commit[:12]} in {self.progress.total()}")
 
     def _images(self, folder: Path, registry: str) -> Mapping[str, str]:

@@ -32,7 +32,7 @@ class Rollout:
 
     service: str
     phase: str
-    """healthy, canary, paused, aborted, degraded, or what Argo Rollouts says besides."""
+    """healthy, canary, held, paused, aborted, degraded, or what Argo Rollouts says besides."""
     message: str
     step: str
     weight: int | None
@@ -46,12 +46,12 @@ class Rollout:
     @property
     def under_way(self) -> bool:
         """Whether it is not at an end yet."""
-        return self.phase not in {"healthy", "aborted", "degraded"}
+        return self.phase not in {"healthy", "held", "aborted", "degraded"}
 
     @property
     def well(self) -> bool:
-        """Whether it ended as git says."""
-        return self.phase == "healthy"
+        """Whether it ended as git says, which may be to wait for a person."""
+        return self.phase in {"healthy", "held"}
 
 
 def rollouts(items: Iterable[Mapping[str, Any]]) -> list[Rollout]:
@@ -95,16 +95,31 @@ def _phase(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> str
         return "aborted"
     phase = str(status.get("phase", "unknown")).lower()
     pauses = {each.get("reason") for each in status.get("pauseConditions", [])}
-    as_planned = phase == "progressing" or (phase == "paused" and pauses == {"CanaryPauseStep"})
+    waits = phase == "paused" and pauses == {"CanaryPauseStep"}
+    if waits and _is_held(item):
+        return "held"
+    as_planned = phase == "progressing" or waits
     return "canary" if as_planned and status.get("stableRS") != status.get("currentPodHash") else phase
 
 
-def _step(item: Mapping[str, Any]) -> str:
+def _is_held(item: Mapping[str, Any]) -> bool:
+    """Say whether git tells it to wait, at this step, until a person promotes it; as Argo CD's health check does."""
+    pause = _current_step(item).get("pause")
+    return pause is not None and not pause.get("duration") and not dig(item, "spec", "paused", default=False)
+
+
+def _current_step(item: Mapping[str, Any]) -> Mapping[str, Any]:
     steps = dig(item, "spec", "strategy", "canary", "steps", default=[])
     index = dig(item, "status", "currentStepIndex")
-    if not steps or index is None or index >= len(steps):
+    return steps[index] if index is not None and index < len(steps) else {}
+
+
+def _step(item: Mapping[str, Any]) -> str:
+    step = _current_step(item)
+    if not step:
         return ""
-    return f"step {index + 1} of {len(steps)}: {_said(steps[index])}"
+    index, steps = dig(item, "status", "currentStepIndex"), dig(item, "spec", "strategy", "canary", "steps")
+    return f"step {index + 1} of {len(steps)}: {_said(step)}"
 
 
 def _said(step: Mapping[str, Any]) -> str:

@@ -28,6 +28,20 @@ def unsettled(kubectl: Kubectl, namespace: str) -> list[str]:
     return [f"{each.service}: {each.phase}" for each in found(kubectl, namespace) if each.under_way]
 
 
+def held(kubectl: Kubectl, namespace: str) -> list[str]:
+    """Return which canaries wait for a person, as git tells them to, and what to type."""
+    return [
+        f"{each.service}: its canary is held at {each.weight or 0} %; on with it: {promotion(each, namespace)}"
+        for each in found(kubectl, namespace)
+        if each.phase == "held"
+    ]
+
+
+def promotion(rollout: Rollout, namespace: str) -> str:
+    """Return the command that promotes a canary by one step."""
+    return f"kubectl argo rollouts promote {rollout.service} --namespace={namespace}"
+
+
 def aborted(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     """Return which rollouts went back to stable, and what was measured."""
     for each in found(kubectl, namespace):

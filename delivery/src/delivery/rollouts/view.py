@@ -10,7 +10,7 @@ WIDTH = 80
 _VALUES = 5
 _VERDICTS = {"Successful": "good", "Failed": "BAD", "Error": "ERROR", "Inconclusive": "UNSURE", "Running": "..."}
 # As a terminal shows them; elsewhere there are no colours.
-_COLOURS = {"healthy": 32, "aborted": 31, "degraded": 31, "canary": 33, "paused": 33}
+_COLOURS = {"healthy": 32, "aborted": 31, "degraded": 31, "canary": 33, "held": 33, "paused": 33}
 
 
 def lines(found: Sequence[Rollout], proposals: Mapping[str, str], *, width: int = WIDTH) -> Iterator[str]:
@@ -24,7 +24,7 @@ def lines(found: Sequence[Rollout], proposals: Mapping[str, str], *, width: int 
 def summary(rollout: Rollout) -> str:
     """Return one rollout in one line."""
     weight = "" if rollout.weight is None or not rollout.canary else f"{rollout.weight:>3} %"
-    said = rollout.step if rollout.under_way else ""
+    said = rollout.step if rollout.under_way or rollout.phase == "held" else ""
     return f"{rollout.service:<14} {rollout.phase:<9} {weight:>5}  {said}".rstrip()
 
 
@@ -52,7 +52,7 @@ def _rollout(rollout: Rollout, proposal: str) -> Iterator[str]:
     if rollout.canary:
         for analysis in _shown(rollout.analyses):
             yield from _analysis(analysis)
-    if rollout.message and rollout.phase not in {"healthy", "canary"}:
+    if rollout.message and rollout.phase not in {"healthy", "canary", "held"}:
         yield from _wrapped(rollout.message)
     if proposal:
         yield "  a revert is proposed; see and apply it:"
