@@ -15,6 +15,7 @@ from loadtests.traffic import DIGITS, picture
 from storykit.cluster import Cluster
 
 REVISION = "x-fairlead-revision"
+ARM = "x-experiment-arm"
 _TIMEOUT_S = 10.0
 # The door turns away who alone asks more than fifty times a second.
 _OF_ONE = 50
@@ -32,6 +33,9 @@ class Asked:
     digest: str
     milliseconds: float
     right: bool
+    caller: str = ""
+    arm: str = ""
+    """Of the experiment that runs, if one does."""
 
 
 @dataclass(slots=True)
@@ -46,17 +50,24 @@ class Answers:
 
 
 @contextmanager
-def asking(cluster: Cluster, *, threads: int = 2, pause: float = 0.05, labelling: bool = False) -> Iterator[Answers]:
-    """Send pictures from the beginning to the end of a block; with `labelling`, after each answer the right label."""
+def asking(
+    cluster: Cluster, *, threads: int = 2, each: int = 1, pause: float = 0.05, labelling: bool = False
+) -> Iterator[Answers]:
+    """Send pictures from the beginning to the end of a block; with `labelling`, after each answer the right label.
+
+    In each thread so many callers take turns.
+    """
     answers, finished = Answers(), threading.Event()
 
     def ask(first: int) -> None:
-        door = Door(cluster, f"asker-{first}")
-        for digit in itertools.islice(itertools.cycle(DIGITS), first, None):
+        doors = [Door(cluster, f"asker-{first}-{number}") for number in range(each)]
+        digits = itertools.islice(itertools.cycle(DIGITS), first, None)
+        for door, digit in zip(itertools.cycle(doors), digits, strict=False):
             answers.seen.append(_predicted(door, digit, labelling=labelling))
             if finished.wait(pause):
-                door.close()
-                return
+                break
+        for door in doors:
+            door.close()
 
     workers = [threading.Thread(target=ask, args=(first,), daemon=True) for first in range(threads)]
     for worker in workers:
@@ -92,6 +103,7 @@ class Door:
     """One caller's connection to the door; it stays open."""
 
     def __init__(self, cluster: Cluster, subject: str) -> None:
+        self.subject = subject
         access, address = cluster.access(subject=subject), urlsplit(cluster.rest).netloc
         self._headers = access.headers()
         context = access.context()
@@ -126,7 +138,14 @@ def _predicted(door: Door, digit: str, *, labelling: bool) -> Asked:
             door.request("POST", f"/v1/predictions/{body['prediction_id']}:feedback", feedback, "application/json")
     except (OSError, http.client.HTTPException):
         door.close()
-        return Asked(time.monotonic(), 0, "", "", 0.0, right=False)
-    digest = body.get("model", {}).get("digest", "")
-    milliseconds = (now - began) * 1e3
-    return Asked(now, status, headers.get(REVISION, ""), digest, milliseconds, right=body.get("label") == digit)
+        return Asked(time.monotonic(), 0, "", "", 0.0, right=False, caller=door.subject)
+    return Asked(
+        now,
+        status,
+        headers.get(REVISION, ""),
+        body.get("model", {}).get("digest", ""),
+        (now - began) * 1e3,
+        right=body.get("label") == digit,
+        caller=door.subject,
+        arm=headers.get(ARM, ""),
+    )

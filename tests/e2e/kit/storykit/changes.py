@@ -9,6 +9,7 @@ from storykit.clone import Clone
 
 _GATEWAY = "services/gateway/src/gateway"
 _INFERENCE = "clusters/local/apps/inference/kustomization.yaml"
+_DOOR = "clusters/local/apps/gateway/kustomization.yaml"
 RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
 
 
@@ -70,6 +71,33 @@ def is_blue_green(clone: Clone) -> None:
         folder = f"../../../../services/{service}/deploy/components/{component}"
         app = f"clusters/local/apps/{service}/kustomization.yaml"
         clone.replace(app, "  - release\n", f"  - {folder}\n  - release\n")
+
+
+def a_treatment(clone: Clone) -> None:
+    """Hold the next canary of inference, and let it answer the arm `treatment`."""
+    _hold(clone, "experiment")
+
+
+def arms(clone: Clone, experiment: str, shares: str) -> None:
+    """Put callers into the arms of an experiment."""
+    _settings(clone, f"GATEWAY_EXPERIMENT={experiment}", f"GATEWAY_EXPERIMENT_ARMS={shares}")
+
+
+def a_shadow(clone: Clone) -> None:
+    """Hold the next canary of inference, and let it answer copies of what callers ask."""
+    _settings(clone, "GATEWAY_SHADOW_ADDRESS=inference:8001")
+    _hold(clone, "shadow")
+
+
+def _settings(clone: Clone, *settings: str) -> None:
+    first = "      - GATEWAY_LOG_LEVEL=debug\n"
+    clone.replace(_DOOR, first, first + "".join(f"      - {each}\n" for each in settings))
+
+
+def _hold(clone: Clone, component: str) -> None:
+    steps = "  - ../../env\n"  # a hold comes before the steps that are there
+    components = "../../../../services/inference/deploy/components"
+    clone.replace(_INFERENCE, steps, f"{steps}  - {components}/hold\n  - {components}/{component}\n")
 
 
 def pinned(clone: Clone) -> str:
