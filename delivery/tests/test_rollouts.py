@@ -86,6 +86,37 @@ def test_the_weight_is_the_virtual_services_and_a_difference_to_what_rollouts_wa
     assert of(items, "gateway").weight is None
 
 
+@pytest.fixture
+def with_a_treatment(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A step has led an arm to the gateway's canary; the next ones give it its weight."""
+    canary = item(items, "Rollout", "gateway")["spec"]["strategy"]["canary"]
+    match = [{"headerName": "x-experiment-arm", "headerValue": {"exact": "treatment"}}]
+    canary["trafficRouting"]["managedRoutes"] = [{"name": "treatment"}]
+    canary["steps"].insert(1, {"setHeaderRoute": {"name": "treatment", "match": match}})
+    item(items, "Rollout", "gateway")["status"]["currentStepIndex"] = 3
+    to_canary = {"destination": {"host": "gateway", "subset": "canary"}, "weight": 100}
+    route = {"name": "treatment", "match": [{"headers": {"x-experiment-arm": {"exact": "treatment"}}}]}
+    item(items, "VirtualService", "gateway-weights")["spec"]["http"].insert(0, {**route, "route": [to_canary]})
+    return items
+
+
+@pytest.mark.requirement("ROLLOUT-001")
+def test_a_route_for_an_arm_is_a_step_and_no_weight(with_a_treatment: list[dict[str, Any]]) -> None:
+    assert next(lines([of(with_a_treatment, "gateway")], {})).endswith("20 %  step 4 of 7: pause 20s")
+    item(with_a_treatment, "Rollout", "gateway")["status"]["currentStepIndex"] = 1
+    assert of(with_a_treatment, "gateway").step == "step 2 of 7: route treatment to the canary"
+
+
+@pytest.mark.requirement("ROLLOUT-001")
+def test_a_route_that_a_canary_lost_is_said_until_it_is_aborted(with_a_treatment: list[dict[str, Any]]) -> None:
+    gone = "  route treatment is gone, stable answers: abort and retry set it again"
+    assert gone not in list(lines([of(with_a_treatment, "gateway")], {}))
+    del item(with_a_treatment, "VirtualService", "gateway-weights")["spec"]["http"][0]
+    assert gone in list(lines([of(with_a_treatment, "gateway")], {}))
+    item(with_a_treatment, "Rollout", "gateway")["status"]["abort"] = True
+    assert gone not in list(lines([of(with_a_treatment, "gateway")], {}))
+
+
 @pytest.mark.requirement("ROLLOUT-001")
 def test_a_status_about_an_earlier_change_is_not_taken_for_this_one(items: list[dict[str, Any]]) -> None:
     item(items, "Rollout", "preprocessing")["metadata"]["generation"] = 5

@@ -102,7 +102,14 @@ def test_a_definition_that_is_not_served_yet_does_not_fail_what_made_it(
     assert judge("apiextensions.k8s.io_CustomResourceDefinition", status if conditions else {}) == health
 
 
-STEPS = [{"setCanaryScale": {"replicas": 1}}, {"pause": {}}, {"setWeight": 25}, {"pause": {"duration": "10s"}}]
+TREATMENT = {"name": "treatment", "match": [{"headerName": "x-experiment-arm", "headerValue": {"exact": "treatment"}}]}
+STEPS = [
+    {"setCanaryScale": {"replicas": 1}},
+    {"setHeaderRoute": TREATMENT},
+    {"pause": {}},
+    {"setWeight": 25},
+    {"pause": {"duration": "10s"}},
+]
 
 
 def paused_at(step: int, reason: str = "CanaryPauseStep") -> dict[str, Any]:
@@ -117,11 +124,11 @@ def paused_at(step: int, reason: str = "CanaryPauseStep") -> dict[str, Any]:
         ({"phase": "Healthy"}, "Healthy"),
         ({"phase": "Progressing"}, "Progressing"),
         ({"phase": "Degraded", "message": "RolloutAborted: worse"}, "Degraded"),
-        (paused_at(1), "Healthy"),
-        (paused_at(3), "Suspended"),
-        (paused_at(1, "InconclusiveAnalysisRun"), "Suspended"),
-        ({**paused_at(1), "observedGeneration": "6"}, "Progressing"),
-        ({**paused_at(1), "workloadObservedGeneration": "2"}, "Progressing"),
+        (paused_at(2), "Healthy"),
+        (paused_at(4), "Suspended"),
+        (paused_at(2, "InconclusiveAnalysisRun"), "Suspended"),
+        ({**paused_at(2), "observedGeneration": "6"}, "Progressing"),
+        ({**paused_at(2), "workloadObservedGeneration": "2"}, "Progressing"),
     ],
 )
 def test_a_canary_that_git_holds_is_healthy_and_any_other_pause_is_waited_for(
@@ -138,5 +145,5 @@ def test_a_canary_that_git_holds_is_healthy_and_any_other_pause_is_waited_for(
 @pytest.mark.requirement("ROLLOUT-004")
 def test_a_canary_that_a_person_pauses_is_waited_for_also_where_git_holds_it(judge: Judge) -> None:
     spec = {"paused": True, "strategy": {"canary": {"steps": STEPS}}}
-    status = {"observedGeneration": "7", **paused_at(1)}
+    status = {"observedGeneration": "7", **paused_at(2)}
     assert judge("argoproj.io_Rollout", status, metadata={"generation": 7}, spec=spec) == "Suspended"

@@ -39,6 +39,8 @@ class Rollout:
     """Percent of calls that the canary gets, as the VirtualService says; None without one."""
     intended: int | None
     """The same, as Argo Rollouts says."""
+    lost_routes: tuple[str, ...]
+    """Names of those that a step has set and that are gone: stable answers who came by them."""
     stable: Revision
     canary: Revision | None
     analyses: tuple[Analysis, ...]
@@ -74,6 +76,7 @@ def _rollout(item: Mapping[str, Any], objects: list[Mapping[str, Any]]) -> Rollo
         step=_step(item),
         weight=_weight(item, objects),
         intended=dig(status, "canary", "weights", "canary", "weight"),
+        lost_routes=_lost_routes(item, objects),
         stable=revisions.get(stable, Revision(stable, "")),
         canary=revisions.get(current, unknown) if current != stable else None,
         analyses=tuple(_analyses(own, current)),
@@ -131,19 +134,37 @@ def _said(step: Mapping[str, Any]) -> str:
         return f"pause {duration}" if duration else "pause until promoted"
     if kind == "analysis":
         return "analysis " + ", ".join(each["templateName"] for each in value.get("templates", []))
+    if kind == "setHeaderRoute":
+        return f"route {value['name']} to the canary" if value.get("match") else f"no route {value['name']}"
     return str(kind)
 
 
 def _weight(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> int | None:
-    routing = dig(item, "spec", "strategy", "canary", "trafficRouting", "istio", default={})
-    wanted = dig(routing, "virtualService", "name")
-    subset = dig(routing, "destinationRule", "canarySubsetName")
-    for each in objects:
-        if (each["kind"], each["metadata"]["name"]) == ("VirtualService", wanted):
-            routes = [route for http in dig(each, "spec", "http", default=[]) for route in http.get("route", [])]
-            weights = [route.get("weight", 0) for route in routes if dig(route, "destination", "subset") == subset]
-            return weights[0] if weights else None
-    return None
+    routing = dig(item, "spec", "strategy", "canary", "trafficRouting", default={})
+    subset = dig(routing, "istio", "destinationRule", "canarySubsetName")
+    # Those lead all that they match to the canary: no weight.
+    managed = {each["name"] for each in routing.get("managedRoutes", [])}
+    weighed = [each for each in _routes(item, objects) if each.get("name") not in managed]
+    rows = [row for each in weighed for row in each.get("route", [])]
+    return next((row.get("weight", 0) for row in rows if dig(row, "destination", "subset") == subset), None)
+
+
+def _lost_routes(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return routes that steps have set and that are gone: after a crash Argo Rollouts does not set them again."""
+    status = item.get("status", {})
+    ended = status.get("abort") or status.get("promoteFull") or status.get("stableRS") == status.get("currentPodHash")
+    done = 0 if ended else status.get("currentStepIndex") or 0
+    steps = dig(item, "spec", "strategy", "canary", "steps", default=[])[:done]
+    there = {each.get("name") for each in _routes(item, objects)}
+    return tuple(
+        {dig(each, "setHeaderRoute", "name"): None for each in steps if "setHeaderRoute" in each}.keys() - there
+    )
+
+
+def _routes(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    wanted = dig(item, "spec", "strategy", "canary", "trafficRouting", "istio", "virtualService", "name")
+    found = (each for each in objects if (each["kind"], each["metadata"]["name"]) == ("VirtualService", wanted))
+    return list(dig(next(found, {}), "spec", "http", default=[]))
 
 
 def _revisions(own: Iterable[Mapping[str, Any]], objects: list[Mapping[str, Any]]) -> Iterator[Revision]:

@@ -49,6 +49,8 @@ def _rollout(rollout: Rollout, proposal: str) -> Iterator[str]:
         yield _revision("canary", rollout.canary)
     if rollout.weight is not None and rollout.intended is not None and rollout.weight != rollout.intended:
         yield f"  weight is {rollout.weight} %, Argo Rollouts wants {rollout.intended} %"
+    for route in rollout.lost_routes:
+        yield f"  route {route} is gone, stable answers: abort and retry set it again"
     if rollout.canary:
         for analysis in _shown(rollout.analyses):
             yield from _analysis(analysis)
