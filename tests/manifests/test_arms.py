@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from delivery.check import check
 from delivery.manifests import of_kind
+from delivery.programs import Toolbox
 from delivery.rendering import Renderer
 from local_stack.settings import ROOT
 
@@ -24,12 +26,19 @@ def rendered(renderer: Renderer, service: str, *components: str) -> Any:
     return renderer.composed([deploy(service) / "base"], [STEPS, *folders])
 
 
+def routes_of(objects: Any, name: str) -> Any:
+    return next(each.at("spec", "http") for each in of_kind(objects, "VirtualService") if each.name == name)
+
+
+def canary_of(objects: Any) -> Any:
+    (rollout,) = of_kind(objects, "Rollout")
+    return rollout.at("spec", "strategy", "canary")
+
+
 @pytest.mark.requirement("MODELS-006", "MODELS-007")
 @pytest.mark.parametrize(
     ("service", "component", "header"),
     [
-        ("inference", "experiment", {"x-experiment-arm": {"exact": "treatment"}}),
-        ("preprocessing", "experiment", {"x-experiment-arm": {"exact": "treatment"}}),
         ("gateway", "preview", {"x-experiment-arm": {"exact": "treatment"}}),
         ("inference", "shadow", {"x-fairlead-shadow": {"exact": "1"}}),
     ],
@@ -37,23 +46,47 @@ def rendered(renderer: Renderer, service: str, *components: str) -> Any:
 def test_a_header_leads_to_the_canary_and_all_others_go_by_weight(
     renderer: Renderer, service: str, component: str, header: dict[str, Any]
 ) -> None:
-    (routes,) = [
-        each.at("spec", "http")
-        for each in of_kind(rendered(renderer, service, component), "VirtualService")
-        if each.name == service
-    ]
+    routes = routes_of(rendered(renderer, service, component), service)
     assert [match["headers"] for match in routes[0]["match"]] == [header]
     assert [row["destination"] for row in routes[0]["route"]] == [{"host": service, "subset": "canary"}]
     assert routes[-1]["delegate"] == {"name": f"{service}-weights"}
 
 
 @pytest.mark.requirement("MODELS-006")
+@pytest.mark.parametrize("service", ["inference", "preprocessing"])
+def test_an_arm_is_led_to_a_canary_that_has_a_pod_and_waits_for_a_person(renderer: Renderer, service: str) -> None:
+    objects = rendered(renderer, service, "experiment")
+    assert [each["name"] for each in routes_of(objects, service)] == ["default"]
+    small, route, hold, full_size, *others = canary_of(objects)["steps"]
+    assert (small, hold) == ({"setCanaryScale": {"replicas": 1}}, {"pause": {}})
+    match = {"headerName": "x-experiment-arm", "headerValue": {"exact": "treatment"}}
+    assert route == {"setHeaderRoute": {"name": "treatment", "match": [match]}}
+    assert full_size == {"setCanaryScale": {"weight": 100}}
+    assert others == canary_of(rendered(renderer, service))["steps"]
+
+
+@pytest.mark.requirement("MODELS-006")
+@pytest.mark.parametrize("service", ["inference", "preprocessing"])
+def test_the_route_of_an_experiment_that_ended_is_still_argo_rollouts_to_take_away(
+    renderer: Renderer, service: str
+) -> None:
+    """It reads the list of the Rollout as it is then, and Argo CD leaves what it wrote alone."""
+    assert canary_of(rendered(renderer, service))["trafficRouting"]["managedRoutes"] == [{"name": "treatment"}]
+
+
+@pytest.mark.requirement("MODELS-007")
 def test_a_held_canary_runs_without_calls_by_weight_until_it_is_promoted(renderer: Renderer) -> None:
-    (rollout,) = of_kind(rendered(renderer, "inference", "hold"), "Rollout")
-    (before,) = of_kind(rendered(renderer, "inference"), "Rollout")
-    steps = rollout.at("spec", "strategy", "canary", "steps")
-    assert steps[:2] == [{"setCanaryScale": {"replicas": 1}}, {"pause": {}}]
-    assert steps[3:] == before.at("spec", "strategy", "canary", "steps")
+    small, hold, full_size, *others = canary_of(rendered(renderer, "inference", "hold"))["steps"]
+    assert (small, hold) == ({"setCanaryScale": {"replicas": 1}}, {"pause": {}})
+    assert full_size == {"setCanaryScale": {"weight": 100}}
+    assert others == canary_of(rendered(renderer, "inference"))["steps"]
+
+
+@pytest.mark.requirement("MODELS-006", "MODELS-007")
+def test_a_shadow_beside_an_experiment_is_the_treatment(renderer: Renderer) -> None:
+    both = rendered(renderer, "inference", "experiment", "shadow")
+    assert [each["name"] for each in routes_of(both, "inference")] == ["shadow", "default"]
+    assert canary_of(both)["steps"] == canary_of(rendered(renderer, "inference", "experiment"))["steps"]
 
 
 @pytest.mark.requirement("MODELS-007")
@@ -67,16 +100,23 @@ def test_a_shadow_is_watched_for_disagreement_besides_and_no_step_waits_for_its_
 
 
 @pytest.mark.requirement("MODELS-006", "MODELS-007")
+@pytest.mark.parametrize("names", [("experiment", "shadow"), ("shadow", "experiment"), ("hold", "shadow")])
+def test_an_environment_with_a_treatment_or_a_shadow_obeys_every_rule(
+    checkout: Path, toolbox: Toolbox, names: tuple[str, str]
+) -> None:
+    app = checkout / "clusters" / "local" / "apps" / "inference" / "kustomization.yaml"
+    components = "".join(f"  - ../../../../services/inference/deploy/components/{name}\n" for name in names)
+    app.write_text(app.read_text().replace("  - ../../env\n", f"  - ../../env\n{components}"))
+    assert check(checkout, toolbox) == []
+
+
+@pytest.mark.requirement("MODELS-006", "MODELS-007")
 def test_the_headers_are_those_that_the_gateway_sends(renderer: Renderer) -> None:
     source = "".join(path.read_text() for path in (ROOT / "services" / "gateway" / "src").rglob("*.py"))
-    for component in ("experiment", "shadow"):
-        patch = (
-            deploy("inference")
-            / "components"
-            / component
-            / f"patch-{'treatment' if component == 'experiment' else component}.yaml"
-        ).read_text()
-        (header,) = [line.strip().rstrip(":") for line in patch.splitlines() if line.strip().startswith("x-")]
+    objects = rendered(renderer, "inference", "experiment", "shadow")
+    (asked,) = canary_of(objects)["steps"][1]["setHeaderRoute"]["match"]
+    (copied,) = routes_of(objects, "inference")[0]["match"]
+    for header in (asked["headerName"], *copied["headers"]):
         assert f'"{header}"' in source
 
 

@@ -1,6 +1,6 @@
 """Rules for canaries: who runs the pods, what moves the weights, what judges, and how it ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from delivery.environments import App, Environment
@@ -113,15 +113,17 @@ def asked_arms_reach_the_canary(app: App) -> Said:
     """Where callers of an analysis ask for an arm, it is the canary that answers them, and not stable in its place."""
     service = app.service.name
     for rollout in of_kind(app.objects, "Rollout"):
-        analyses = [each.get("analysis", {}) for each in rollout.at("spec", "strategy", "canary", "steps", default=[])]
-        asked = {row["value"] for each in analyses for row in each.get("args", []) if row["name"] == "arm"}
+        asked: set[str] = set()
         found = _named(app, "VirtualService", service)
         led = set(_arms_of_the_canary(found)) if found else set()
-        for arm in sorted(asked - led):
-            yield (
-                rollout,
-                f"is judged by calls of arm {arm}, which no route of VirtualService {service} leads to canary",
-            )
+        for step in rollout.at("spec", "strategy", "canary", "steps", default=[]):
+            matches = dig(step, "setHeaderRoute", "match", default=[])
+            led |= {dig(row, "headerValue", "exact") for row in matches if row["headerName"] == _ARM}
+            asked |= {row["value"] for row in dig(step, "analysis", "args", default=[]) if row["name"] == "arm"}
+            for arm in sorted(asked - led):
+                nobody = f"which no earlier step and no route of VirtualService {service} leads to canary"
+                yield rollout, f"is judged by calls of arm {arm}, {nobody}"
+            led |= asked  # said once
         settings = effective_settings(app)
         if asked and hasattr(settings, "experiment_arms"):
             arms = {row.partition("=")[0].strip() for row in settings.experiment_arms.split(",")}
@@ -138,12 +140,56 @@ def _arms_of_the_canary(service: Manifest) -> Iterator[str]:
             yield from (str(dig(row, "headers", _ARM, "exact")) for row in route.get("match", []))
 
 
+def header_routes_lead_to_pods(app: App) -> Said:
+    """A route that a step sets is for callers in the mesh, leads to pods as long as it is there, and is taken away."""
+    weights = f"{app.service.name}-weights"
+    for rollout in of_kind(app.objects, "Rollout"):
+        canary = rollout.at("spec", "strategy", "canary", default={})
+        managed = {row["name"] for row in dig(canary, "trafficRouting", "managedRoutes", default=[])}
+        routes: set[str] = set()
+        for number, (step, pods) in enumerate(_sized(canary.get("steps", [])), start=1):
+            route = dig(step, "setHeaderRoute", "name")
+            if route and route not in managed:
+                yield rollout, f"sets route {route}, which managedRoutes must list: Argo Rollouts takes no other away"
+            if route and not pods:
+                yield rollout, f"sets route {route} before a step gives the canary pods: its callers would be refused"
+            elif routes and not pods:
+                yield rollout, f"step {number} takes all pods from the canary, to which {', '.join(routes)} still leads"
+            routes |= {route} if route else set()
+        for each in of_kind(app.objects, "VirtualService") if routes else ():
+            delegates = {dig(row, "delegate", "name") for row in each.at("spec", "http", default=[])}
+            if weights in delegates and each.name != app.service.name:
+                yield rollout, f"must not set routes in {weights}, by which {each.name} lets in strangers: add preview"
+
+
+def _sized(steps: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """Return each step, and whether there are pods of the canary once it is done, as Argo Rollouts reckons them."""
+    weight, scale = 0, None
+    for step in steps:
+        weight = step.get("setWeight", weight)
+        wanted = step.get("setCanaryScale", {})
+        scale = None if wanted.get("matchTrafficWeight") else wanted.get("replicas", wanted.get("weight", scale))
+        yield step, bool(weight if scale is None else scale)
+
+
+def canaries_are_held_once(app: App) -> Said:
+    """A person is asked once: who promotes an experiment does not find that it waits again."""
+    for rollout in of_kind(app.objects, "Rollout"):
+        steps = rollout.at("spec", "strategy", "canary", "steps", default=[])
+        holds = [each for each in steps if "pause" in each and not (each["pause"] or {}).get("duration")]
+        if len(holds) > 1:
+            yield rollout, f"waits for a person {len(holds)} times: beside experiment leave out the component hold"
+
+
 def stable_is_scaled_one_way(app: App) -> Said:
-    """Stable's pods are kept until the end, or given back as weight moves: Argo Rollouts refuses both at once."""
+    """Stable's pods are kept until the end, or given back as weight moves: both at once is refused, or has no room."""
     for rollout in of_kind(app.objects, "Rollout"):
         canary = rollout.at("spec", "strategy", "canary", default={})
         if canary.get("dynamicStableScale") and "scaleDownDelaySeconds" in canary:
             yield rollout, "remove scaleDownDelaySeconds: with dynamicStableScale stable has no pods left to delay"
+        scales = [dig(each, "setCanaryScale", "weight") for each in canary.get("steps", [])]
+        if canary.get("dynamicStableScale") and any(scales):
+            yield rollout, "asks for pods beside all of stable's: hold, experiment, blue-green exceed a budget of GPUs"
 
 
 def settings_outlive_git(app: App) -> Said:
@@ -195,6 +241,8 @@ ROLLOUTS = (
     weights_stand_alone,
     calls_reach_the_weights,
     asked_arms_reach_the_canary,
+    header_routes_lead_to_pods,
+    canaries_are_held_once,
     stable_is_scaled_one_way,
     settings_outlive_git,
 )
