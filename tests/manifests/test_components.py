@@ -147,8 +147,9 @@ def test_blue_green_gives_no_calls_before_there_is_evidence_from_calls_that_ask_
     renderer: Renderer,
 ) -> None:
     for each in of_kind(everything(renderer, "blue-green"), "Rollout"):
-        full_size, judged, switch, _ = each.at("spec", "strategy", "canary", "steps")
+        full_size, *led, judged, switch, _ = each.at("spec", "strategy", "canary", "steps")
         assert (full_size, switch) == ({"setCanaryScale": {"weight": 100}}, {"setWeight": 100})
+        assert [step["setHeaderRoute"]["name"] for step in led] == ([] if each.name == "gateway" else ["treatment"])
         assert {row["templateName"] for row in judged["analysis"]["templates"]} == {"evidence", "slo"}
         assert {"name": "arm", "value": "treatment"} in judged["analysis"]["args"]
 
@@ -158,10 +159,9 @@ def test_an_environment_by_blue_green_obeys_every_rule(checkout: Path, toolbox: 
     local = checkout / "clusters" / "local"
     steps = local / "env" / "kustomization.yaml"
     steps.write_text(steps.read_text().replace("components/steps-short", "components/blue-green"))
-    for service, name in (("gateway", "preview"), ("preprocessing", "experiment"), ("inference", "experiment")):
-        app = local / "apps" / service / "kustomization.yaml"
-        component = f"  - ../../../../services/{service}/deploy/components/{name}\n"
-        app.write_text(app.read_text().replace("  - release\n", f"{component}  - release\n"))
+    app = local / "apps" / "gateway" / "kustomization.yaml"
+    preview = "  - ../../../../services/gateway/deploy/components/preview\n"
+    app.write_text(app.read_text().replace("  - release\n", f"{preview}  - release\n"))
     assert check(checkout, toolbox) == []
 
 

@@ -67,15 +67,13 @@ def a_fault(clone: Clone, kind: str) -> None:
 def is_blue_green(clone: Clone) -> None:
     """Let local deploy by blue/green, whose untried versions are reached by an arm."""
     clone.replace("clusters/local/env/kustomization.yaml", "components/steps-short", "components/blue-green")
-    for service, component in (("gateway", "preview"), ("preprocessing", "experiment"), ("inference", "experiment")):
-        folder = f"../../../../services/{service}/deploy/components/{component}"
-        app = f"clusters/local/apps/{service}/kustomization.yaml"
-        clone.replace(app, "  - release\n", f"  - {folder}\n  - release\n")
+    preview = "../../../../services/gateway/deploy/components/preview"
+    clone.replace(_DOOR, "  - release\n", f"  - {preview}\n  - release\n")
 
 
 def a_treatment(clone: Clone) -> None:
     """Hold the next canary of inference, and let it answer the arm `treatment`."""
-    _hold(clone, "experiment")
+    _before_the_steps(clone, "experiment")
 
 
 def arms(clone: Clone, experiment: str, shares: str) -> None:
@@ -86,7 +84,7 @@ def arms(clone: Clone, experiment: str, shares: str) -> None:
 def a_shadow(clone: Clone) -> None:
     """Hold the next canary of inference, and let it answer copies of what callers ask."""
     _settings(clone, "GATEWAY_SHADOW_ADDRESS=inference:8001")
-    _hold(clone, "shadow")
+    _before_the_steps(clone, "hold", "shadow")
 
 
 def _settings(clone: Clone, *settings: str) -> None:
@@ -94,10 +92,10 @@ def _settings(clone: Clone, *settings: str) -> None:
     clone.replace(_DOOR, first, first + "".join(f"      - {each}\n" for each in settings))
 
 
-def _hold(clone: Clone, component: str) -> None:
-    steps = "  - ../../env\n"  # a hold comes before the steps that are there
-    components = "../../../../services/inference/deploy/components"
-    clone.replace(_INFERENCE, steps, f"{steps}  - {components}/hold\n  - {components}/{component}\n")
+def _before_the_steps(clone: Clone, *names: str) -> None:
+    steps = "  - ../../env\n"  # which bring the steps that are there
+    components = "".join(f"  - ../../../../services/inference/deploy/components/{name}\n" for name in names)
+    clone.replace(_INFERENCE, steps, steps + components)
 
 
 def pinned(clone: Clone) -> str:
