@@ -92,8 +92,17 @@ def rollout_of(cluster: Cluster, service: str) -> Rollout:
 
 def abort(cluster: Cluster, service: str) -> None:
     """Abort a rollout as `kubectl argo rollouts abort` does."""
+    _tell(cluster, service, aborted=True)
+
+
+def retry(cluster: Cluster, service: str) -> None:
+    """Begin an aborted one again as `kubectl argo rollouts retry rollout` does."""
+    _tell(cluster, service, aborted=False)
+
+
+def _tell(cluster: Cluster, service: str, *, aborted: bool) -> None:
     where = (f"rollout/{service}", f"--namespace={cluster.namespace}", "--subresource=status", "--type=merge")
-    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"abort": True}}))
+    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"abort": aborted}}))
 
 
 @contextmanager
