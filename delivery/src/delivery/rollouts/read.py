@@ -156,9 +156,7 @@ def _lost_routes(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) 
     done = 0 if ended else status.get("currentStepIndex") or 0
     steps = dig(item, "spec", "strategy", "canary", "steps", default=[])[:done]
     there = {each.get("name") for each in _routes(item, objects)}
-    return tuple(
-        {dig(each, "setHeaderRoute", "name"): None for each in steps if "setHeaderRoute" in each}.keys() - there
-    )
+    return tuple(sorted({dig(each, "setHeaderRoute", "name") for each in steps if "setHeaderRoute" in each} - there))
 
 
 def _routes(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
