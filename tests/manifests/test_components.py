@@ -74,7 +74,7 @@ def test_small_asks_for_little_and_keeps_the_limits(renderer: Renderer) -> None:
     before = {each.name: each for each in of_kind(renderer.composed(BASES, []), *SERVERS)}
     for workload in of_kind(everything(renderer, "small"), *SERVERS):
         resources = workload.containers[0]["resources"]
-        assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("100m", "128Mi")
+        assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("60m", "128Mi")
         assert resources["limits"] == before[workload.name].containers[0]["resources"]["limits"]
 
 
