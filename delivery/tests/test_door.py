@@ -24,7 +24,10 @@ from sandbox.issuer import Issuer
 from sandbox.kubectl import Kubectl
 from sandbox.settings import ROOT
 
+from loadtests.profiles import read_profile
+
 HOUR = timedelta(hours=1)
+PROFILES = ROOT / "loadtests" / "profiles"
 FACTS = Facts.read(ROOT / "clusters" / "local" / "facts")
 
 
@@ -103,11 +106,21 @@ def test_what_lasts_is_kept_and_what_soon_expires_is_made_again(door: LocalDoor)
     door.provide(kubectl)
     assert applied(kubectl) == [FACTS.namespace]
     secret(kubectl, CERTIFICATE)["tls.crt"] = door.authority.issue(door.names(), timedelta(days=29)).chain
-    secret(kubectl, TOKEN)["token"] = door.token("platform", (), timedelta(days=3))
+    kept = secret(kubectl, TOKEN)["token"].split()
+    secret(kubectl, TOKEN)["token"] = "\n".join([door.token("platform-1", (), timedelta(days=3)), *kept[1:]])
     door.provide(kubectl)
     assert applied(kubectl) == [FACTS.namespace, CERTIFICATE, TOKEN]
     door.provide(kubectl, renew=True)
     assert applied(kubectl) == [FACTS.namespace, CERTIFICATE, TOKEN]
+
+
+@pytest.mark.requirement("EDGE-009")
+def test_the_platforms_tests_have_a_token_for_each_of_their_callers_whose_quotas_are_their_own(door: LocalDoor) -> None:
+    kubectl = FakeKubectl.empty()
+    door.provide(kubectl)
+    subjects = {identity(token, door.issuer.jwks).subject for token in secret(kubectl, TOKEN)["token"].split()}
+    callers = [stage.users for path in PROFILES.glob("canary*.yaml") for stage in read_profile(path).stages]
+    assert len(subjects) >= max(callers)
 
 
 @pytest.mark.requirement("EDGE-009")

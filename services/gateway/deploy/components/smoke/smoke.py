@@ -34,7 +34,7 @@ def main(gateway: str, model: str, expected: str) -> int:
 def _predict(url: str) -> Any:
     headers = {"content-type": "image/png"}
     if _TOKEN.exists():  # the gateway may ask nobody who calls
-        headers["authorization"] = f"Bearer {_TOKEN.read_text().strip()}"
+        headers["authorization"] = f"Bearer {_TOKEN.read_text().split()[0]}"  # one a line
     request = urllib.request.Request(url, _PICTURE.read_bytes(), headers)  # noqa: S310 - our own
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
         return json.load(response)
