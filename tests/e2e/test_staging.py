@@ -20,9 +20,11 @@ from storykit.changes import another_title, pinned
 from storykit.clone import Clone
 from storykit.cluster import Cluster
 from storykit.fork import bring_up, make_fork, refresh
+from storykit.rollouts import promote, rollout_of
 from storykit.story import Story
 
-UP_S, PROMOTED_S = 600.0, 300.0
+UP_S, BEGUN_S, PROMOTED_S = 600.0, 180.0, 300.0
+FIRST_WEIGHT = 5
 
 
 @pytest.fixture
@@ -65,6 +67,10 @@ def test_staging_comes_up_from_a_fork_and_is_promoted_to_by_a_copied_file(
         assert len(contents) == 1
         assert digest.encode() in contents.pop()
         assert fork.git("diff", "--name-only", "HEAD~1").split() == [str(release_path("staging", "gateway"))]
+    with story.then("it begins there as a canary of few calls"):
+        eventually(lambda: rollout_of(staging, "gateway").weight == FIRST_WEIGHT, within=BEGUN_S, every=1)
+    with story.when("somebody promotes it at once, for its steps take half an hour"):
+        promote(staging, "gateway")
     with story.then("staging runs it") as step:
         eventually(lambda: nothing_lacks(staging, second, step), within=PROMOTED_S, every=2.0)
         with staging.forward("service/gateway", 8080) as url:

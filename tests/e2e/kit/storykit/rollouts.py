@@ -105,6 +105,12 @@ def _tell(cluster: Cluster, service: str, *, aborted: bool) -> None:
     cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"abort": aborted}}))
 
 
+def promote(cluster: Cluster, service: str) -> None:
+    """Skip what is left of a rollout as `kubectl argo rollouts promote --full` does."""
+    where = (f"rollout/{service}", f"--namespace={cluster.namespace}", "--subresource=status", "--type=merge")
+    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"promoteFull": True}}))
+
+
 @contextmanager
 def held(cluster: Cluster, service: str) -> Iterator[None]:
     """Let a rollout stay at its step for a block, as `kubectl argo rollouts pause` does."""
