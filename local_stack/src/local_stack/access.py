@@ -8,6 +8,8 @@ from typing import Any
 
 import grpc
 
+ARM_HEADER = "x-experiment-arm"
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -20,7 +22,7 @@ class Access:
 
     def headers(self) -> dict[str, str]:
         """Return what every request carries; over gRPC the same is metadata."""
-        carried = {"authorization": self.token and f"Bearer {self.token}", "x-experiment-arm": self.arm}
+        carried = {"authorization": self.token and f"Bearer {self.token}", ARM_HEADER: self.arm}
         return {name: value for name, value in carried.items() if value}
 
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:

@@ -1,6 +1,6 @@
 """Rollouts as the API server describes them: phase, step, weight, revisions and their analyses."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,18 +111,19 @@ def _is_held(item: Mapping[str, Any]) -> bool:
     return pause is not None and not pause.get("duration") and not dig(item, "spec", "paused", default=False)
 
 
+def _steps(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    steps: Sequence[Mapping[str, Any]] = dig(item, "spec", "strategy", "canary", "steps", default=[])
+    return steps
+
+
 def _current_step(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    steps = dig(item, "spec", "strategy", "canary", "steps", default=[])
-    index = dig(item, "status", "currentStepIndex")
+    steps, index = _steps(item), dig(item, "status", "currentStepIndex")
     return steps[index] if index is not None and index < len(steps) else {}
 
 
 def _step(item: Mapping[str, Any]) -> str:
     step = _current_step(item)
-    if not step:
-        return ""
-    index, steps = dig(item, "status", "currentStepIndex"), dig(item, "spec", "strategy", "canary", "steps")
-    return f"step {index + 1} of {len(steps)}: {_said(step)}"
+    return f"step {item['status']['currentStepIndex'] + 1} of {len(_steps(item))}: {_said(step)}" if step else ""
 
 
 def _said(step: Mapping[str, Any]) -> str:
@@ -154,7 +155,7 @@ def _lost_routes(item: Mapping[str, Any], objects: Iterable[Mapping[str, Any]]) 
     status = item.get("status", {})
     ended = status.get("abort") or status.get("promoteFull") or status.get("stableRS") == status.get("currentPodHash")
     done = 0 if ended else status.get("currentStepIndex") or 0
-    steps = dig(item, "spec", "strategy", "canary", "steps", default=[])[:done]
+    steps = _steps(item)[:done]
     there = {each.get("name") for each in _routes(item, objects)}
     return tuple(sorted({dig(each, "setHeaderRoute", "name") for each in steps if "setHeaderRoute" in each} - there))
 

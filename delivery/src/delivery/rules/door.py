@@ -10,7 +10,7 @@ from delivery.rules.effective import effective_settings
 Said = Iterator[tuple[Manifest, str]]
 
 CERTIFICATE = "edge-tls"
-_ARM = "x-experiment-arm"
+ARM_HEADER = "x-experiment-arm"
 _API = "gateway.networking.k8s.io"
 _TYPE = "networking.istio.io/service-type"
 _MODERN = {"TLSV1_2", "TLSV1_3"}
@@ -82,8 +82,8 @@ def strangers_choose_no_arm(app: App) -> Said:
         if "mesh" in each.at("spec", "gateways", default=["mesh"]):
             continue
         for route in each.at("spec", "http", default=[]):
-            if "delegate" in route and _ARM not in dig(route, "headers", "request", "remove", default=[]):
-                yield each, f"route {route['name']} must remove {_ARM}, which GATEWAY_EXPERIMENT_OVERRIDE obeys"
+            if "delegate" in route and ARM_HEADER not in dig(route, "headers", "request", "remove", default=[]):
+                yield each, f"route {route['name']} must remove {ARM_HEADER}, which GATEWAY_EXPERIMENT_OVERRIDE obeys"
 
 
 def _doors(app: App) -> Iterator[Manifest]:

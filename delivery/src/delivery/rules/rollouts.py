@@ -5,6 +5,7 @@ from typing import Any
 
 from delivery.environments import App, Environment
 from delivery.manifests import Manifest, dig, of_kind
+from delivery.rules.door import ARM_HEADER
 from delivery.rules.effective import effective_settings
 
 Said = Iterator[tuple[Manifest, str]]
@@ -16,7 +17,6 @@ _ALL = 100
 _UNJUDGED = 50
 _SUBSETS = {"stable": _ALL, "canary": 0}
 _ROUTE_FIELDS = {"name", "match", "route"}
-_ARM = "x-experiment-arm"
 
 
 def rollouts_run_the_pods(app: App) -> Said:
@@ -118,26 +118,30 @@ def asked_arms_reach_the_canary(app: App) -> Said:
         led = set(_arms_of_the_canary(found)) if found else set()
         for step in rollout.at("spec", "strategy", "canary", "steps", default=[]):
             matches = dig(step, "setHeaderRoute", "match", default=[])
-            led |= {dig(row, "headerValue", "exact") for row in matches if row["headerName"] == _ARM}
+            led |= {dig(row, "headerValue", "exact") for row in matches if row["headerName"] == ARM_HEADER}
             asked |= {row["value"] for row in dig(step, "analysis", "args", default=[]) if row["name"] == "arm"}
             for arm in sorted(asked - led):
                 nobody = f"which no earlier step and no route of VirtualService {service} leads to canary"
                 yield rollout, f"is judged by calls of arm {arm}, {nobody}"
             led |= asked  # said once
-        settings = effective_settings(app)
-        if asked and hasattr(settings, "experiment_arms"):
-            arms = {row.partition("=")[0].strip() for row in settings.experiment_arms.split(",")}
-            if not settings.experiment_override or asked - arms:
-                yield (
-                    rollout,
-                    f"is judged by calls of arm {', '.join(asked)}, which callers may not ask for: add preview",
-                )
+        if asked and not _may_ask_for(asked, app):
+            arms = ", ".join(sorted(asked))
+            yield rollout, f"is judged by calls of arm {arms}, which callers may not ask for: add preview"
+
+
+def _may_ask_for(arms: set[str], app: App) -> bool:
+    """Whether the gateway lets callers choose these arms; other services are told of the choice."""
+    settings = effective_settings(app)
+    if not hasattr(settings, "experiment_arms"):
+        return True
+    declared = {row.partition("=")[0].strip() for row in settings.experiment_arms.split(",")}
+    return bool(settings.experiment_override) and arms <= declared
 
 
 def _arms_of_the_canary(service: Manifest) -> Iterator[str]:
     for route in service.at("spec", "http", default=[]):
         if {dig(row, "destination", "subset") for row in route.get("route", [])} == {"canary"}:
-            yield from (str(dig(row, "headers", _ARM, "exact")) for row in route.get("match", []))
+            yield from (str(dig(row, "headers", ARM_HEADER, "exact")) for row in route.get("match", []))
 
 
 def header_routes_lead_to_pods(app: App) -> Said:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from loadtests.traffic import DIGITS, picture
+from local_stack.access import ARM_HEADER
 
 from storykit.cluster import Cluster
 
 REVISION = "x-fairlead-revision"
-ARM = "x-experiment-arm"
 _TIMEOUT_S = 10.0
 # The door turns away who alone asks more than fifty times a second.
 _OF_ONE = 50
@@ -147,5 +147,5 @@ def _predicted(door: Door, digit: str, *, labelling: bool) -> Asked:
         (now - began) * 1e3,
         right=body.get("label") == digit,
         caller=door.subject,
-        arm=headers.get(ARM, ""),
+        arm=headers.get(ARM_HEADER, ""),
     )

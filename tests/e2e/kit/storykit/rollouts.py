@@ -92,23 +92,22 @@ def rollout_of(cluster: Cluster, service: str) -> Rollout:
 
 def abort(cluster: Cluster, service: str) -> None:
     """Abort a rollout as `kubectl argo rollouts abort` does."""
-    _tell(cluster, service, aborted=True)
+    _tell(cluster, service, abort=True)
 
 
 def retry(cluster: Cluster, service: str) -> None:
     """Begin an aborted one again as `kubectl argo rollouts retry rollout` does."""
-    _tell(cluster, service, aborted=False)
-
-
-def _tell(cluster: Cluster, service: str, *, aborted: bool) -> None:
-    where = (f"rollout/{service}", f"--namespace={cluster.namespace}", "--subresource=status", "--type=merge")
-    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"abort": aborted}}))
+    _tell(cluster, service, abort=False)
 
 
 def promote(cluster: Cluster, service: str) -> None:
     """Skip what is left of a rollout as `kubectl argo rollouts promote --full` does."""
+    _tell(cluster, service, promoteFull=True)
+
+
+def _tell(cluster: Cluster, service: str, **status: bool) -> None:
     where = (f"rollout/{service}", f"--namespace={cluster.namespace}", "--subresource=status", "--type=merge")
-    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": {"promoteFull": True}}))
+    cluster.kubectl.run("patch", *where, "--patch", json.dumps({"status": status}))
 
 
 @contextmanager
