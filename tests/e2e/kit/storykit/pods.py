@@ -51,10 +51,20 @@ def pod(cluster: Cluster, name: str, *, labels: Mapping[str, str] | None = None,
 
 
 def ready_pod(cluster: Cluster, service: str) -> str:
-    """Return the name of a pod of a service that serves."""
-    ready = [each for each in cluster.pods(service) if not trouble_of(each)]
-    assert ready, f"no pod of {service} is ready"
-    return ready[0]["metadata"]["name"]
+    """Return the name of the pod of a service that serves and will go last: the oldest of the stable version.
+
+    Pods of the version before stay ready for half a minute after a rollout, and would go in the middle of a story.
+    """
+    rollouts = cluster.get("rollouts", f"--field-selector=metadata.name={service}")["items"]
+    stable = {each["status"]["stableRS"] for each in rollouts} or {None}  # pods of a Deployment name no version
+    serving = [each["metadata"] for each in cluster.pods(service) if not trouble_of(each)]
+    staying = [
+        each
+        for each in serving
+        if each["labels"].get("rollouts-pod-template-hash") in stable and "deletionTimestamp" not in each
+    ]
+    assert staying, f"no pod of {service} is ready"
+    return str(min(staying, key=lambda each: each["creationTimestamp"])["name"])
 
 
 @contextmanager
