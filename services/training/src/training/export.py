@@ -32,6 +32,7 @@ def export(pipeline: Pipeline, contract: Contract) -> bytes:
         name=contract.name,
     )
     _one_label_per_row(model.graph)
+    model.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set
     model.ir_version = _IR_VERSION
     model.producer_version = ""  # the digest says what the graph is, not which release of a tool wrote it
     onnx.checker.check_model(model, full_check=True)
