@@ -14,15 +14,21 @@ from local_stack.settings import ROOT
 
 pytestmark = pytest.mark.xdist_group("manifests")
 
-STEPS = ROOT / "platform" / "components" / "steps-short"
+SHARED = ROOT / "platform" / "components"
+STEPS = SHARED / "steps-short"
 
 
 def deploy(service: str) -> Path:
     return ROOT / "services" / service / "deploy"
 
 
+def component(service: str, name: str) -> Path:
+    own = deploy(service) / "components" / name
+    return own if own.exists() else SHARED / name
+
+
 def rendered(renderer: Renderer, service: str, *components: str) -> Any:
-    folders = [deploy(service) / "components" / name for name in components]
+    folders = [component(service, name) for name in components]
     return renderer.composed([deploy(service) / "base"], [STEPS, *folders])
 
 
@@ -37,16 +43,16 @@ def canary_of(objects: Any) -> Any:
 
 @pytest.mark.requirement("MODELS-006", "MODELS-007")
 @pytest.mark.parametrize(
-    ("service", "component", "header"),
+    ("service", "name", "header"),
     [
         ("gateway", "preview", {"x-experiment-arm": {"exact": "treatment"}}),
         ("inference", "shadow", {"x-fairlead-shadow": {"exact": "1"}}),
     ],
 )
 def test_a_header_leads_to_the_canary_and_all_others_go_by_weight(
-    renderer: Renderer, service: str, component: str, header: dict[str, Any]
+    renderer: Renderer, service: str, name: str, header: dict[str, Any]
 ) -> None:
-    routes = routes_of(rendered(renderer, service, component), service)
+    routes = routes_of(rendered(renderer, service, name), service)
     assert [match["headers"] for match in routes[0]["match"]] == [header]
     assert [row["destination"] for row in routes[0]["route"]] == [{"host": service, "subset": "canary"}]
     assert routes[-1]["delegate"] == {"name": f"{service}-weights"}
@@ -105,7 +111,8 @@ def test_an_environment_with_a_treatment_or_a_shadow_obeys_every_rule(
     checkout: Path, toolbox: Toolbox, names: tuple[str, str]
 ) -> None:
     app = checkout / "clusters" / "local" / "apps" / "inference" / "kustomization.yaml"
-    components = "".join(f"  - ../../../../services/inference/deploy/components/{name}\n" for name in names)
+    folders = (component("inference", name).relative_to(ROOT) for name in names)
+    components = "".join(f"  - ../../../../{folder}\n" for folder in folders)
     app.write_text(app.read_text().replace("  - ../../env\n", f"  - ../../env\n{components}"))
     assert check(checkout, toolbox) == []
 

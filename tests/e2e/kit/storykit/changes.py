@@ -8,6 +8,7 @@ import yaml
 from storykit.clone import Clone
 
 _GATEWAY = "services/gateway/src/gateway"
+_COMPONENTS = "services/inference/deploy/components"
 _INFERENCE = "clusters/local/apps/inference/kustomization.yaml"
 _DOOR = "clusters/local/apps/gateway/kustomization.yaml"
 RELEASE = "clusters/local/apps/inference/release/kustomization.yaml"
@@ -60,8 +61,7 @@ def another_digest(clone: Clone) -> None:
 
 def a_fault(clone: Clone, kind: str) -> None:
     """Let sidecars delay or abort inferences: the Components fault-delay and fault-abort."""
-    component = f"../../../../services/inference/deploy/components/fault-{kind}"
-    clone.replace(_INFERENCE, "  - release\n", f"  - {component}\n  - release\n")
+    clone.replace(_INFERENCE, "  - release\n", f"  - ../../../../{_COMPONENTS}/fault-{kind}\n  - release\n")
 
 
 def is_blue_green(clone: Clone) -> None:
@@ -75,7 +75,7 @@ def is_blue_green(clone: Clone) -> None:
 
 def a_treatment(clone: Clone) -> None:
     """Hold the next canary of inference, and let it answer the arm `treatment`."""
-    _before_the_steps(clone, "experiment")
+    _before_the_steps(clone, "platform/components/experiment")
 
 
 def arms(clone: Clone, experiment: str, shares: str) -> None:
@@ -86,7 +86,7 @@ def arms(clone: Clone, experiment: str, shares: str) -> None:
 def a_shadow(clone: Clone) -> None:
     """Hold the next canary of inference, and let it answer copies of what callers ask."""
     _settings(clone, "GATEWAY_SHADOW_ADDRESS=inference:8001")
-    _before_the_steps(clone, "hold", "shadow")
+    _before_the_steps(clone, f"{_COMPONENTS}/hold", f"{_COMPONENTS}/shadow")
 
 
 def _settings(clone: Clone, *settings: str) -> None:
@@ -94,10 +94,9 @@ def _settings(clone: Clone, *settings: str) -> None:
     clone.replace(_DOOR, first, first + "".join(f"      - {each}\n" for each in settings))
 
 
-def _before_the_steps(clone: Clone, *names: str) -> None:
+def _before_the_steps(clone: Clone, *components: str) -> None:
     steps = "  - ../../env\n"  # which bring the steps that are there
-    components = "".join(f"  - ../../../../services/inference/deploy/components/{name}\n" for name in names)
-    clone.replace(_INFERENCE, steps, steps + components)
+    clone.replace(_INFERENCE, steps, steps + "".join(f"  - ../../../../{each}\n" for each in components))
 
 
 def pinned(clone: Clone) -> str:
