@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from gateway.callers.experiment import Experiment, parse_arms
 from gateway.settings import Settings
+from gateway_kit.calls import Call
+from gateway_kit.issuer import Authorized
+from gateway_kit.whole import OpenGateway
 
 KEYS = [f"subject {number}" for number in range(20_000)]
 
@@ -84,7 +87,7 @@ EXPERIMENT = {"experiment": "shapes", "experiment_arms": "control=50,treatment=5
 
 @pytest.mark.requirement("CALLERS-009")
 async def test_a_caller_is_in_the_same_arm_on_every_way_in_and_every_hop_hears_of_it(
-    open_gateway: Any, with_tokens: Any, authorized: Any, calls: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], authorized: Authorized, calls: dict[str, Call]
 ) -> None:
     arms = {}
     async with open_gateway(**with_tokens, **EXPERIMENT) as gateway:
@@ -103,7 +106,7 @@ async def test_a_caller_is_in_the_same_arm_on_every_way_in_and_every_hop_hears_o
 
 
 @pytest.mark.requirement("CALLERS-009")
-async def test_without_an_experiment_there_are_no_arms(open_gateway: Any, call: Any) -> None:
+async def test_without_an_experiment_there_are_no_arms(open_gateway: OpenGateway, call: Call) -> None:
     async with open_gateway() as gateway:
         answer = await call(gateway, {"x-experiment-arm": "treatment"})
     assert answer.code == "OK"
@@ -117,7 +120,7 @@ async def test_without_an_experiment_there_are_no_arms(open_gateway: Any, call: 
     ("asked", "settings"), [("control", {}), ("treatment", {}), ("elsewhere", {"experiment_override": True})]
 )
 async def test_an_arm_asked_for_is_given_only_if_it_is_declared_and_may_be_asked_for(
-    open_gateway: Any, call: Any, asked: str, settings: dict[str, bool]
+    open_gateway: OpenGateway, call: Call, asked: str, settings: dict[str, bool]
 ) -> None:
     async with open_gateway(**EXPERIMENT, **settings) as gateway:
         own = (await call(gateway, {})).headers["x-experiment-arm"]
@@ -127,7 +130,7 @@ async def test_an_arm_asked_for_is_given_only_if_it_is_declared_and_may_be_asked
 @pytest.mark.requirement("CALLERS-010")
 @pytest.mark.parametrize("asked", ["control", "treatment"])
 async def test_a_declared_arm_may_be_asked_for_where_the_settings_say_so(
-    open_gateway: Any, call: Any, asked: str
+    open_gateway: OpenGateway, call: Call, asked: str
 ) -> None:
     async with open_gateway(**EXPERIMENT, experiment_override=True) as gateway:
         assert (await call(gateway, {"x-experiment-arm": asked})).headers["x-experiment-arm"] == asked
@@ -136,7 +139,7 @@ async def test_a_declared_arm_may_be_asked_for_where_the_settings_say_so(
 
 @pytest.mark.requirement("CALLERS-011")
 async def test_every_answer_and_record_names_the_revision_that_gave_it(
-    open_gateway: Any, call: Any, with_tokens: Any
+    open_gateway: OpenGateway, call: Call, with_tokens: dict[str, Any]
 ) -> None:
     async with open_gateway(revision="abc-7") as gateway:
         assert (await call(gateway, {})).headers["x-fairlead-revision"] == "abc-7"

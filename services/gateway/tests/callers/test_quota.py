@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from fairlead.gateway.v1 import gateway_pb2 as pb
 from gateway.callers.quota import Quota
+from gateway_kit.calls import Call
+from gateway_kit.issuer import Authorized
+from gateway_kit.whole import OpenGateway
 from google.rpc import error_details_pb2, status_pb2
 from service_runtime.errors import QuotaExceeded
 
@@ -81,7 +84,7 @@ QUOTA = {"quota_per_second": 0.01, "quota_burst": 3}
 
 @pytest.mark.requirement("CALLERS-006")
 async def test_who_floods_is_refused_and_the_others_are_served(
-    open_gateway: Any, with_tokens: Any, authorized: Any, call: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], authorized: Authorized, call: Call
 ) -> None:
     flood, other = (authorized("predict", subject=name) for name in ("flood", "other"))
     async with open_gateway(**with_tokens, **QUOTA) as gateway:
@@ -107,7 +110,7 @@ def over_quota(answer: Any) -> bool:
 
 @pytest.mark.requirement("CALLERS-007")
 async def test_over_quota_is_429_with_a_time_and_resource_exhausted_with_retry_info(
-    open_gateway: Any, calls: Any
+    open_gateway: OpenGateway, calls: dict[str, Call]
 ) -> None:
     async with open_gateway(quota_per_second=0.01, quota_burst=1) as gateway:
         assert (await calls["native REST"](gateway, {})).code == "OK"
@@ -124,7 +127,7 @@ async def test_over_quota_is_429_with_a_time_and_resource_exhausted_with_retry_i
 
 
 @pytest.mark.requirement("CALLERS-006")
-async def test_only_work_is_charged(open_gateway: Any, calls: Any) -> None:
+async def test_only_work_is_charged(open_gateway: OpenGateway, calls: dict[str, Call]) -> None:
     async with open_gateway(quota_per_second=0.01, quota_burst=1) as gateway:
         for _ in range(5):
             assert (await gateway.rest("GET", "/v2/health/ready", {})).code == "OK"
@@ -136,7 +139,7 @@ async def test_only_work_is_charged(open_gateway: Any, calls: Any) -> None:
 @pytest.mark.requirement("CALLERS-006")
 @pytest.mark.parametrize(("header", "ben"), [("", "RESOURCE_EXHAUSTED"), ("x-caller", "OK")])
 async def test_callers_without_a_token_are_told_apart_by_what_a_proxy_says_if_one_is_trusted(
-    open_gateway: Any, calls: Any, header: str, ben: str
+    open_gateway: OpenGateway, calls: dict[str, Call], header: str, ben: str
 ) -> None:
     async with open_gateway(quota_per_second=0.01, quota_burst=1, caller_header=header) as gateway:
         assert (await calls["native REST"](gateway, {"x-caller": "ann"})).code == "OK"
@@ -146,7 +149,7 @@ async def test_callers_without_a_token_are_told_apart_by_what_a_proxy_says_if_on
 
 @pytest.mark.requirement("CALLERS-006")
 async def test_a_subject_is_nobody_else_whatever_header_it_sends(
-    open_gateway: Any, with_tokens: Any, authorized: Any, predict: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], authorized: Authorized, predict: Call
 ) -> None:
     headers = authorized("predict")
     settings = {**with_tokens, "quota_per_second": 0.01, "quota_burst": 1, "caller_header": "x-caller"}
@@ -157,7 +160,7 @@ async def test_a_subject_is_nobody_else_whatever_header_it_sends(
 
 @pytest.mark.requirement("CALLERS-007")
 async def test_who_may_not_do_it_at_all_hears_that_and_not_of_a_quota(
-    open_gateway: Any, with_tokens: Any, authorized: Any, predict: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], authorized: Authorized, predict: Call
 ) -> None:
     other = authorized("feedback")
     async with open_gateway(**with_tokens, quota_per_second=0.01, quota_burst=1) as gateway:

@@ -7,6 +7,9 @@ import pytest
 from fairlead.gateway.v1 import gateway_pb2
 from gateway.callers.scopes import NEEDED, OPEN, Scope, needed_scope
 from gateway.openapi.document import openapi_document
+from gateway_kit.calls import Call
+from gateway_kit.issuer import Authorized
+from gateway_kit.whole import Gateway, OpenGateway
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from starlette.routing import Route
@@ -16,13 +19,14 @@ PAGES = {"/", "/docs", "/openapi.json", "/assets/{bundle}/{name}"}
 REFUSALS = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
-def routes(gateway: Any) -> dict[str, Route]:
+def routes(gateway: Gateway) -> dict[str, Route]:
     """Return the routes of the REST API by what they are called in the table."""
-    found = {re.sub(r":name}", "}", route.path): route for route in gateway.app._router.routes}
+    all_routes = (route for route in gateway.app._router.routes if isinstance(route, Route))
+    found = {re.sub(r":name}", "}", route.path): route for route in all_routes}
     return {path: route for path, route in found.items() if path not in PAGES}
 
 
-async def answer(gateway: Any, operation: str, headers: dict[str, str]) -> Any:
+async def answer(gateway: Gateway, operation: str, headers: dict[str, str]) -> Any:
     route = routes(gateway).get(operation)
     if route is None:
         return await gateway.rpc(operation, headers, seconds=0.5)  # who watches health is not answered to the end
@@ -32,7 +36,7 @@ async def answer(gateway: Any, operation: str, headers: dict[str, str]) -> Any:
 
 
 @pytest.mark.requirement("CALLERS-003")
-async def test_the_table_names_every_operation_and_no_other(open_gateway: Any) -> None:
+async def test_the_table_names_every_operation_and_no_other(open_gateway: OpenGateway) -> None:
     descriptors = [
         descriptor.services_by_name[name]
         for descriptor, name in (
@@ -82,7 +86,9 @@ def test_an_operation_needs_the_same_over_rest_and_grpc(scope: Scope | None, res
 
 
 @pytest.mark.requirement("CALLERS-003")
-async def test_each_operation_is_refused_without_its_scope_and_let_in_with_it(guarded: Any, authorized: Any) -> None:
+async def test_each_operation_is_refused_without_its_scope_and_let_in_with_it(
+    guarded: Gateway, authorized: Authorized
+) -> None:
     for operation, scope in NEEDED.items():
         others = authorized(*(other for other in Scope if other is not scope))
         nobody = (await answer(guarded, operation, {})).code
@@ -95,7 +101,7 @@ async def test_each_operation_is_refused_without_its_scope_and_let_in_with_it(gu
 
 
 @pytest.mark.requirement("CALLERS-001")
-async def test_without_an_issuer_nothing_is_asked_of_anybody(open_gateway: Any) -> None:
+async def test_without_an_issuer_nothing_is_asked_of_anybody(open_gateway: OpenGateway) -> None:
     async with open_gateway() as gateway:
         for operation in NEEDED:
             assert (await answer(gateway, operation, {})).code not in REFUSALS, operation
@@ -109,7 +115,7 @@ async def test_a_route_that_the_table_forgot_is_for_administrators() -> None:
 
 
 @pytest.mark.requirement("CALLERS-004")
-async def test_a_missing_scope_is_named_alike_over_both(guarded: Any, authorized: Any, call: Any) -> None:
+async def test_a_missing_scope_is_named_alike_over_both(guarded: Gateway, authorized: Authorized, call: Call) -> None:
     refused = await call(guarded, authorized("feedback", "admin"))
     assert refused.code == "PERMISSION_DENIED"
     challenge = 'Bearer realm="fairlead", error="insufficient_scope", scope="predict"'

@@ -18,6 +18,9 @@ from gateway.callers.identity import InvalidToken
 from gateway.callers.keys import KeyRing
 from gateway.callers.tokens import Tokens
 from gateway.metrics import IssuerMetrics
+from gateway_kit.calls import Call
+from gateway_kit.issuer import Authorized, Issuer
+from gateway_kit.whole import Gateway, OpenGateway
 from hypothesis import HealthCheck, given, settings, strategies
 from local_stack.eventually import eventually_async
 from prometheus_client import CollectorRegistry
@@ -26,7 +29,7 @@ from service_runtime.errors import DependencyUnavailable
 Forge = Callable[[Any], str]
 
 
-def signed_by_another(issuer: Any) -> str:
+def signed_by_another(issuer: Issuer) -> str:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims(), stranger, "RS256", headers={"kid": "first"})
 
@@ -41,13 +44,13 @@ def claims() -> dict[str, Any]:
     }
 
 
-def signed_with_the_public_key(issuer: Any) -> str:
+def signed_with_the_public_key(issuer: Issuer) -> str:
     """The classic: a verifier that lets the token choose HS256 takes the public key for the secret."""
     modulus = issuer.document()["keys"][0]["n"]
     return jwt.encode(claims(), base64.urlsafe_b64decode(modulus + "=="), "HS256", headers={"kid": "first"})
 
 
-def with_another_body(issuer: Any) -> str:
+def with_another_body(issuer: Issuer) -> str:
     head, _, signature = issuer.token("feedback").split(".")
     body = base64.urlsafe_b64encode(json.dumps(claims()).encode()).decode().rstrip("=")
     return f"{head}.{body}.{signature}"
@@ -78,7 +81,7 @@ BAD: dict[str, tuple[str, Forge]] = {
 @pytest.mark.requirement("CALLERS-002")
 @pytest.mark.parametrize(("reason", "forge"), BAD.values(), ids=BAD)
 async def test_a_token_that_is_not_valid_is_refused_and_nobody_outside_learns_why(
-    guarded: Any, issuer: Any, predict: Any, reason: str, forge: Forge
+    guarded: Gateway, issuer: Issuer, predict: Call, reason: str, forge: Forge
 ) -> None:
     refused = await predict(guarded, {"authorization": f"Bearer {forge(issuer)}"})
     assert refused.code == "UNAUTHENTICATED"
@@ -89,7 +92,7 @@ async def test_a_token_that_is_not_valid_is_refused_and_nobody_outside_learns_wh
 
 
 @pytest.mark.requirement("CALLERS-002")
-async def test_who_brings_no_token_is_asked_for_one(guarded: Any, call: Any) -> None:
+async def test_who_brings_no_token_is_asked_for_one(guarded: Gateway, call: Call) -> None:
     for headers in ({}, {"authorization": "Basic YTpi"}, {"authorization": "Bearer"}):
         refused = await call(guarded, headers)
         assert (refused.code, refused.headers["www-authenticate"]) == ("UNAUTHENTICATED", 'Bearer realm="fairlead"')
@@ -108,7 +111,7 @@ async def test_who_brings_no_token_is_asked_for_one(guarded: Any, call: Any) -> 
     ids=["several scopes", "scp", "several audiences", "clocks that differ"],
 )
 async def test_a_valid_token_is_served_by_every_call(
-    guarded: Any, authorized: Any, call: Any, said: dict[str, Any]
+    guarded: Gateway, authorized: Authorized, call: Call, said: dict[str, Any]
 ) -> None:
     said = {"scope": "predict", **said}
     said["exp"] = int(time.time()) + said.pop("leeway", 600)
@@ -118,7 +121,7 @@ async def test_a_valid_token_is_served_by_every_call(
 
 
 @pytest.mark.requirement("CALLERS-002")
-async def test_a_remembered_token_is_forgotten_when_it_expires(guarded: Any, authorized: Any) -> None:
+async def test_a_remembered_token_is_forgotten_when_it_expires(guarded: Gateway, authorized: Authorized) -> None:
     headers = authorized("predict", exp=int(time.time()) - 28)
 
     async def code() -> str:
@@ -132,7 +135,7 @@ async def test_a_remembered_token_is_forgotten_when_it_expires(guarded: Any, aut
 
 
 @pytest.mark.requirement("CALLERS-002")
-async def test_a_stream_outlives_its_token_by_no_message(guarded: Any, authorized: Any) -> None:
+async def test_a_stream_outlives_its_token_by_no_message(guarded: Gateway, authorized: Authorized) -> None:
 
     headers = authorized("predict", exp=int(time.time()) - 28)
     question = pb.PredictStreamRequest(model="digits", image=b"\x89PNG7")
@@ -151,7 +154,7 @@ async def test_a_stream_outlives_its_token_by_no_message(guarded: Any, authorize
 
 @pytest.mark.requirement("CALLERS-005")
 async def test_a_new_key_counts_as_soon_as_somebody_uses_it(
-    open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, predict: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], own_issuer: Issuer, bearer: Any, predict: Call
 ) -> None:
     settings = {**with_tokens, "jwks": str(own_issuer.file)}
     async with open_gateway(**settings, cooldown=0) as gateway:
@@ -167,7 +170,7 @@ async def test_a_new_key_counts_as_soon_as_somebody_uses_it(
 
 @pytest.mark.requirement("CALLERS-005")
 async def test_a_withdrawn_key_counts_no_longer_after_the_next_reading(
-    open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, predict: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], own_issuer: Issuer, bearer: Any, predict: Call
 ) -> None:
     settings = {**with_tokens, "jwks": str(own_issuer.file)}
     own_issuer.rotate("second")
@@ -187,7 +190,7 @@ async def test_a_withdrawn_key_counts_no_longer_after_the_next_reading(
 
 @pytest.mark.requirement("CALLERS-005")
 async def test_invented_key_ids_do_not_make_us_ask_the_issuer_each_time(
-    open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, published: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], own_issuer: Issuer, bearer: Any, published: Any
 ) -> None:
     async with published(own_issuer) as (url, asked), open_gateway(**{**with_tokens, "jwks": url}) as gateway:
         assert (await gateway.rest("GET", "/v1/models/digits", bearer(own_issuer.token("predict")))).code == "OK"
@@ -199,7 +202,7 @@ async def test_invented_key_ids_do_not_make_us_ask_the_issuer_each_time(
 
 @pytest.mark.requirement("CALLERS-005")
 async def test_an_issuer_that_is_away_locks_nobody_out(
-    open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, published: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], own_issuer: Issuer, bearer: Any, published: Any
 ) -> None:
     settings = {**with_tokens, "cooldown": 0.01, "fresh": 0.01}
     async with published(own_issuer) as (url, asked), open_gateway(**{**settings, "jwks": url}) as gateway:
@@ -216,7 +219,7 @@ async def test_an_issuer_that_is_away_locks_nobody_out(
 
 
 @pytest.mark.requirement("CALLERS-012")
-async def test_how_old_the_keys_are_is_a_metric(tmp_path: Path, issuer: Any) -> None:
+async def test_how_old_the_keys_are_is_a_metric(tmp_path: Path, issuer: Issuer) -> None:
     registry = CollectorRegistry()
 
     def read_at() -> float:
@@ -237,11 +240,12 @@ async def test_how_old_the_keys_are_is_a_metric(tmp_path: Path, issuer: Any) -> 
 
 @pytest.mark.requirement("CALLERS-005")
 async def test_without_any_keys_the_gateway_is_not_ready_and_says_try_again(
-    open_gateway: Any, with_tokens: Any, own_issuer: Any, bearer: Any, predict: Any
+    open_gateway: OpenGateway, with_tokens: dict[str, Any], own_issuer: Issuer, bearer: Any, predict: Call
 ) -> None:
     token = own_issuer.token("predict")
     own_issuer.file.write_text("{}")
     async with open_gateway(**{**with_tokens, "jwks": str(own_issuer.file)}, cooldown=0) as gateway:
+        assert gateway.keys
         assert (await predict(gateway, bearer(token))).code == "UNAVAILABLE"
         with pytest.raises(Exception, match="No keys of the issuer"):
             await gateway.keys.check_ready()
@@ -255,7 +259,7 @@ async def test_without_any_keys_the_gateway_is_not_ready_and_says_try_again(
 @given(
     parts=strategies.lists(strategies.binary(max_size=40) | strategies.sampled_from([b'{"alg":"RS256","kid":"first"}']))
 )
-def test_no_text_is_anything_but_refused(issuer: Any, parts: list[bytes]) -> None:
+def test_no_text_is_anything_but_refused(issuer: Issuer, parts: list[bytes]) -> None:
 
     token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 

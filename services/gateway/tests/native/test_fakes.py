@@ -4,7 +4,6 @@ from array import array
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from gateway.catalog import ModelCatalog, ServedModel
@@ -14,6 +13,7 @@ from gateway.preprocessing import PreprocessingClient, Preprocessor
 from gateway.triton import InferenceServer, Triton
 from gateway.triton_catalog import TritonCatalog
 from gateway.upstream import Upstream
+from gateway_kit.fakes import FakeCatalog, FakeInference, FakePreprocessor
 from local_stack.settings import ROOT
 from local_stack.stack import Stack
 from prometheus_client import CollectorRegistry
@@ -98,9 +98,8 @@ class Contract:
 
 class TestTheFakesKeepIt(Contract):
     @pytest.fixture
-    def neighbours(self, fakes: Any) -> Neighbours:
-        catalog, preprocessor, inference = fakes
-        return Neighbours(catalog, preprocessor, inference)
+    def neighbours(self) -> Neighbours:
+        return Neighbours(FakeCatalog(), FakePreprocessor(), FakeInference())
 
 
 class TestTheRealServicesKeepIt(Contract):

@@ -16,6 +16,7 @@ from fairlead.monitoring.v1.monitoring_pb2_grpc import (
 )
 from gateway.metrics import RecorderMetrics
 from gateway.recorder import MonitoringRecorder
+from gateway_kit.until import until
 from local_stack.ports import free_ports
 from prometheus_client import CollectorRegistry
 from service_runtime.deadlines import Deadline
@@ -120,7 +121,7 @@ def record(around: Neighbourhood, numbers: range) -> None:
 
 
 @pytest.mark.requirement("NATIVE-016")
-async def test_predictions_reach_monitoring_in_few_batches(around: Neighbourhood, until: Any) -> None:
+async def test_predictions_reach_monitoring_in_few_batches(around: Neighbourhood) -> None:
     await around.start_monitoring()
     record(around, range(300))
     await until(lambda: len(around.monitoring.durable) == 300)
@@ -130,9 +131,7 @@ async def test_predictions_reach_monitoring_in_few_batches(around: Neighbourhood
 
 
 @pytest.mark.requirement("NATIVE-014", "NATIVE-016")
-async def test_what_was_recorded_while_monitoring_was_away_arrives_when_it_is_back(
-    around: Neighbourhood, until: Any
-) -> None:
+async def test_what_was_recorded_while_monitoring_was_away_arrives_when_it_is_back(around: Neighbourhood) -> None:
     record(around, range(10))
     await around.start_monitoring()
     await until(lambda: len(around.monitoring.durable) == 10)
@@ -144,7 +143,7 @@ async def test_what_was_recorded_while_monitoring_was_away_arrives_when_it_is_ba
 
 
 @pytest.mark.requirement("NATIVE-016")
-async def test_a_batch_that_was_sent_but_not_acknowledged_is_sent_again(around: Neighbourhood, until: Any) -> None:
+async def test_a_batch_that_was_sent_but_not_acknowledged_is_sent_again(around: Neighbourhood) -> None:
     await around.start_monitoring()
     around.monitoring.stalled = True
     record(around, range(5))
@@ -158,7 +157,7 @@ async def test_a_batch_that_was_sent_but_not_acknowledged_is_sent_again(around: 
 @pytest.mark.requirement("NATIVE-014", "NATIVE-015")
 @pytest.mark.parametrize("state", ["away", "stalled"])
 async def test_recording_costs_nothing_and_is_bounded_while_monitoring_takes_nothing(
-    around: Neighbourhood, until: Any, state: str
+    around: Neighbourhood, state: str
 ) -> None:
     if state == "stalled":
         around.monitoring.stalled = True
@@ -171,9 +170,7 @@ async def test_recording_costs_nothing_and_is_bounded_while_monitoring_takes_not
 
 
 @pytest.mark.requirement("NATIVE-016")
-async def test_one_prediction_that_monitoring_refuses_does_not_hold_up_the_others(
-    around: Neighbourhood, until: Any
-) -> None:
+async def test_one_prediction_that_monitoring_refuses_does_not_hold_up_the_others(around: Neighbourhood) -> None:
     around.monitoring.refused = {"3"}
     await around.start_monitoring()
     record(around, range(8))
@@ -183,7 +180,7 @@ async def test_one_prediction_that_monitoring_refuses_does_not_hold_up_the_other
 
 @pytest.mark.requirement("NATIVE-016")
 async def test_predictions_too_large_for_one_message_go_apart_and_one_too_large_alone_is_dropped(
-    around: Neighbourhood, until: Any
+    around: Neighbourhood,
 ) -> None:
     await around.start_monitoring()  # takes messages of up to 4 MiB
     for number, size in enumerate((750_000, 750_000, 1_500_000, 10)):
@@ -212,7 +209,7 @@ def feedback() -> FeedbackGiven:
 
 
 @pytest.mark.requirement("NATIVE-013")
-async def test_feedback_says_whether_its_prediction_is_known(around: Neighbourhood, until: Any) -> None:
+async def test_feedback_says_whether_its_prediction_is_known(around: Neighbourhood) -> None:
     await around.start_monitoring()
     assert not await around.recorder.feedback(feedback(), deadline=Deadline.after(5))
     around.recorder.record(made(1))

@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 import pytest
 from fairlead.gateway.v1 import gateway_pb2 as pb
+from gateway_kit.native import NativeGateway
+from gateway_kit.until import until
 
 WINDOW = 16
 
@@ -29,7 +31,7 @@ async def test_answers_come_in_the_order_of_the_images(stub: Any) -> None:
 
 
 @pytest.mark.requirement("NATIVE-012")
-async def test_a_bad_image_ends_only_its_own_answer(gateway: Any, stub: Any) -> None:
+async def test_a_bad_image_ends_only_its_own_answer(gateway: NativeGateway, stub: Any) -> None:
     call = stub.PredictStream([asking(0, picture(3)), asking(1, b"not a picture"), asking(2, picture(4))])
     first, second, third = [answer async for answer in call]
     assert (first.prediction.label, third.prediction.label) == ("3", "4")
@@ -39,7 +41,7 @@ async def test_a_bad_image_ends_only_its_own_answer(gateway: Any, stub: Any) -> 
 
 
 @pytest.mark.requirement("NATIVE-012")
-async def test_a_stream_is_worked_on_in_a_bounded_window(gateway: Any, stub: Any, until: Any) -> None:
+async def test_a_stream_is_worked_on_in_a_bounded_window(gateway: NativeGateway, stub: Any) -> None:
     gateway.preprocessor.hold = asyncio.Event()
     call = stub.PredictStream([asking(number, picture(1)) for number in range(100)])
     await until(lambda: gateway.preprocessor.at_once == WINDOW)
@@ -49,7 +51,7 @@ async def test_a_stream_is_worked_on_in_a_bounded_window(gateway: Any, stub: Any
 
 
 @pytest.mark.requirement("NATIVE-012")
-async def test_a_caller_who_leaves_ends_the_work_on_the_stream(gateway: Any, stub: Any, until: Any) -> None:
+async def test_a_caller_who_leaves_ends_the_work_on_the_stream(gateway: NativeGateway, stub: Any) -> None:
     gateway.preprocessor.hold = asyncio.Event()
 
     async def images() -> AsyncIterator[pb.PredictStreamRequest]:
@@ -64,7 +66,7 @@ async def test_a_caller_who_leaves_ends_the_work_on_the_stream(gateway: Any, stu
 
 
 @pytest.mark.requirement("NATIVE-012")
-async def test_bytes_that_are_no_message_are_the_callers_mistake(gateway: Any) -> None:
+async def test_bytes_that_are_no_message_are_the_callers_mistake(gateway: NativeGateway) -> None:
     async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
         predict: Any = channel.stream_stream("/fairlead.gateway.v1.PredictionService/PredictStream")
         call = predict(iter([b"\xff"]))

@@ -102,13 +102,3 @@ def open_world() -> Callable[..., AbstractAsyncContextManager[World]]:
 async def world(open_world: Any) -> AsyncIterator[World]:
     async with open_world() as opened:
         yield opened
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool]], Any]:
-    async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not condition():  # noqa: ASYNC110 - what is waited for happens in code that knows no events
-                await asyncio.sleep(0.005)
-
-    return wait

@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from gateway_kit.until import until
 from service_runtime.errors import DependencyUnavailable
 
 
 @pytest.mark.requirement("MODELS-005")
-async def test_answers_are_compared_and_reported(world: Any, until: Any) -> None:
+async def test_answers_are_compared_and_reported(world: Any) -> None:
     await world.ask()
     await until(lambda: len(world.reports.comparisons) == 1)
     world.shadow.label = 3
@@ -33,7 +34,7 @@ async def test_a_shadow_that_hangs_holds_nobody_and_a_bounded_number_of_copies(w
 
 
 @pytest.mark.requirement("MODELS-004", "MODELS-005")
-async def test_a_shadow_that_fails_is_reported_once_it_is_known_and_fails_nobody(world: Any, until: Any) -> None:
+async def test_a_shadow_that_fails_is_reported_once_it_is_known_and_fails_nobody(world: Any) -> None:
     world.shadow.failure = DependencyUnavailable("away")
     await world.ask()
     await until(lambda: world.counted("compared", outcome="failed") == 1)
@@ -49,7 +50,7 @@ async def test_a_shadow_that_fails_is_reported_once_it_is_known_and_fails_nobody
 
 
 @pytest.mark.requirement("MODELS-004")
-async def test_a_shadow_that_answers_nonsense_has_failed(world: Any, until: Any) -> None:
+async def test_a_shadow_that_answers_nonsense_has_failed(world: Any) -> None:
     world.shadow.raw = b"\xff\xff\xff"
     await world.ask()
     await until(lambda: world.counted("compared", outcome="failed") == 1)
@@ -59,7 +60,7 @@ async def test_a_shadow_that_answers_nonsense_has_failed(world: Any, until: Any)
 
 
 @pytest.mark.requirement("MODELS-005")
-async def test_what_cannot_be_compared_is_not_copied_to_the_shadow(world: Any, until: Any) -> None:
+async def test_what_cannot_be_compared_is_not_copied_to_the_shadow(world: Any) -> None:
     await world.ask(version="1")
     await world.ask(sequence=True)
     await until(lambda: world.counted("dropped", reason="not_comparable") == 2)
@@ -67,7 +68,7 @@ async def test_what_cannot_be_compared_is_not_copied_to_the_shadow(world: Any, u
 
 
 @pytest.mark.requirement("MODELS-005")
-async def test_a_shadow_of_the_same_digest_is_no_news(world: Any, until: Any) -> None:
+async def test_a_shadow_of_the_same_digest_is_no_news(world: Any) -> None:
     world.shadow.version = "1"
     await world.ask()
     await until(lambda: world.counted("compared", outcome="same_model") == 1)
@@ -85,7 +86,7 @@ async def test_a_request_that_is_refused_is_not_mirrored(world: Any) -> None:
 
 @pytest.mark.requirement("MODELS-004")
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.2, 200)])
-async def test_a_share_of_the_requests_is_copied(open_world: Any, until: Any, share: float, expected: int) -> None:
+async def test_a_share_of_the_requests_is_copied(open_world: Any, share: float, expected: int) -> None:
     async with open_world(share=share, capacity=1000) as world:
         for _ in range(1000):
             await world.ask()
