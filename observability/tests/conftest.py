@@ -1,11 +1,13 @@
 """Dashboards and rules as they are committed."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from local_stack.settings import StackSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,3 +34,14 @@ def foreign() -> set[str]:
     """The metrics of programs that are not ours."""
     found = yaml.safe_load((Path(__file__).parent / "foreign_metrics.yaml").read_text())
     return {name for each in found for name in each["names"]}
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    found = shutil.which("promtool") or shutil.which("promtool", path=Path.home() / ".cache" / "fairlead" / "bin")
+    if found is None:
+        reason = "no promtool here: tools/install_promtool unpacks Debian's"
+        if StackSettings.read().environment.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found

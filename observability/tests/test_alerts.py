@@ -1,7 +1,6 @@
 """The rules: of the thresholds that load tests have, evaluated by Prometheus' own tool, each with its runbook."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import yaml
 from gateway.metrics import RequestMetrics
 from grpc import StatusCode
 from loadtests.slo import BadObjectives, read_thresholds
-from local_stack.settings import StackSettings
 from observability.objectives import ROUTES, objectives
 from observability.queries import metrics_of
 from prometheus_client import CollectorRegistry
@@ -19,17 +17,6 @@ from prometheus_client import CollectorRegistry
 ROOT = Path(__file__).resolve().parents[2]
 SLO = ROOT / "loadtests" / "slo.yaml"
 SCENARIOS = Path(__file__).parent / "alerts.yaml"
-
-
-@pytest.fixture(scope="session")
-def promtool() -> str:
-    found = shutil.which("promtool") or shutil.which("promtool", path=Path.home() / ".cache" / "fairlead" / "bin")
-    if found is None:
-        reason = "no promtool here: tools/install_promtool unpacks Debian's"
-        if StackSettings.read().environment.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @pytest.mark.requirement("GRAPHS-003")

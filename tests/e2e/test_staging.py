@@ -24,7 +24,7 @@ from storykit.rollouts import promote, rollout_of
 from storykit.story import Story
 
 UP_S, BEGUN_S, PROMOTED_S = 600.0, 180.0, 300.0
-FIRST_WEIGHT = 5
+FIRST_WEIGHT = 10
 
 
 @pytest.fixture

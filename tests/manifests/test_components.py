@@ -130,7 +130,7 @@ def test_node_port_opens_the_door_on_every_node_and_its_health_on_none(renderer:
 
 @pytest.mark.requirement("CANARY-002")
 @pytest.mark.parametrize(
-    ("component", "weights"), [("steps-short", [25, 60, 100]), ("steps-gradual", [5, 20, 50, 100])]
+    ("component", "weights"), [("steps-short", [25, 60, 100]), ("steps-gradual", [10, 25, 50, 100])]
 )
 def test_steps_give_every_rollout_the_same_weights(renderer: Renderer, component: str, weights: list[int]) -> None:
     rollouts = list(of_kind(everything(renderer, component), "Rollout"))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from observability.alerts import ALERTS
+from observability.canaries import canary_rules
 from observability.objectives import FAULTS, UNANSWERED, Objective
 
 # Those of the pairs in alerts.py.
@@ -18,7 +19,8 @@ def rules(promises: list[Objective]) -> dict[str, Any]:
         "fairlead-alerts": [each.rule for each in ALERTS],
     }
     # Long windows move slowly, and every evaluation reads all of them.
-    return {"groups": [{"name": name, "interval": "1m", "rules": found} for name, found in groups.items()]}
+    slow = [{"name": name, "interval": "1m", "rules": found} for name, found in groups.items()]
+    return {"groups": [{"name": "fairlead-canaries", "rules": list(canary_rules())}, *slow]}
 
 
 def _budgets(promises: list[Objective]) -> Iterator[dict[str, Any]]:
