@@ -9,7 +9,12 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def pod(phase: str, *, ready: bool = False, waiting: str = "", age: timedelta = timedelta(minutes=5)) -> Pod:
     return {
-        "metadata": {"name": "argocd-server-0", "namespace": "argocd", "creationTimestamp": (NOW - age).isoformat()},
+        "metadata": {
+            "name": "argocd-server-0",
+            "namespace": "argocd",
+            "creationTimestamp": (NOW - age).isoformat(),
+            "labels": {},
+        },
         "status": {
             "phase": phase,
             "conditions": [{"type": "Ready", "status": str(ready)}],

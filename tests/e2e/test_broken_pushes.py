@@ -53,7 +53,7 @@ def test_a_mistake_in_the_manifests_is_refused_with_what_to_mend(
         assert "make check" in push.output
     with story.then("nothing has changed"):
         assert clone.main() == before
-        assert cluster.lacks() == []
+        cluster.await_healthy()
 
 
 @pytest.mark.requirement("E2E-006")

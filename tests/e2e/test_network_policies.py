@@ -50,7 +50,7 @@ def test_services_reach_the_ports_that_are_declared_for_them_and_no_others(clust
         expected = {str(target): service in target.port.open_to for target in others}
         edges = ", ".join(name for name, open_to in expected.items() if open_to) or "nobody"
         with story.then(f"{service} reaches {edges}, and none of {len(expected)} ports besides"):
-            assert reached(cluster, ready_pod(cluster, service), others, container="istio-proxy") == expected
+            await_reached(cluster, ready_pod(cluster, service), others, expected, container="istio-proxy")
 
 
 @pytest.mark.core
@@ -97,7 +97,7 @@ def targets_of(cluster: Cluster) -> Iterator[Target]:
 
 
 def reached(
-    cluster: Cluster, name: str, targets: list[Target], *, container: str = "story", in_namespace: str = ""
+    cluster: Cluster, name: str, targets: list[Target], *, container: str, in_namespace: str
 ) -> dict[str, bool]:
     where = (f"--namespace={in_namespace or cluster.namespace}", f"--container={container}")
     addresses = {f"{target.address}:{target.port.number}": str(target) for target in targets}
@@ -106,13 +106,21 @@ def reached(
 
 
 def await_reached(
-    cluster: Cluster, name: str, targets: list[Target], expected: Mapping[str, bool], *, in_namespace: str = ""
+    cluster: Cluster,
+    name: str,
+    targets: list[Target],
+    expected: Mapping[str, bool],
+    *,
+    container: str = "story",
+    in_namespace: str = "",
 ) -> None:
     """The agent hears of a new pod, or of its new label, within seconds."""
+    found: dict[str, bool] = {}
 
     def now() -> bool:
-        return reached(cluster, name, targets, in_namespace=in_namespace) == expected
+        found.update(reached(cluster, name, targets, container=container, in_namespace=in_namespace))
+        return found == expected
 
     with suppress(AssertionError):  # the comparison below says more
         eventually(now, within=SETTLED_S, every=1.0)
-    assert reached(cluster, name, targets, in_namespace=in_namespace) == expected
+    assert found == expected

@@ -142,15 +142,17 @@ def all_ports(declared: dict[str, Declaration]) -> Iterator[tuple[str, Port]]:
 def await_answers(cluster: Cluster, name: str, calls: list[Call], *, refused: bool) -> None:
     """Policies and names of a new pod take seconds to arrive."""
 
-    def wrong() -> dict[str, tuple[str, str]]:
+    wrong: dict[str, tuple[str, str]] = {}
+
+    def right() -> bool:
         found = {call.method: answer for call, answer in zip(calls, answers(cluster, name, calls), strict=True)}
-        if refused:
-            return {method: answer for method, answer in found.items() if answer != DENIED}
-        return {method: answer for method, answer in found.items() if answer[0] not in THROUGH}
+        wrong.clear()
+        wrong.update({each: it for each, it in found.items() if (it != DENIED if refused else it[0] not in THROUGH)})
+        return not wrong
 
     with suppress(AssertionError):  # the comparison below says more
-        eventually(lambda: not wrong(), within=SETTLED_S, every=1)
-    assert wrong() == {}
+        eventually(right, within=SETTLED_S, every=1)
+    assert wrong == {}
 
 
 def said(cluster: Cluster, name: str, address: tuple[str, int]) -> str:

@@ -46,6 +46,7 @@ class _Metadata(TypedDict):
     name: str
     namespace: str
     creationTimestamp: str
+    labels: dict[str, str]
 
 
 class Pod(TypedDict):

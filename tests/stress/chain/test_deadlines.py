@@ -10,7 +10,8 @@ from local_stack.eventually import eventually_async
 pytestmark = [pytest.mark.component, pytest.mark.timeout(180)]
 
 KINDS = ("native-rest", "native-grpc", "oip-rest", "oip-grpc")
-SHORT = 0.5
+# Enough to get as far as the stage that hangs, on a busy machine too.
+SHORT = 1.5
 # Far below the patience of the callers, far above what a busy machine adds.
 IN_TIME = 5.0
 LONG = 25.0

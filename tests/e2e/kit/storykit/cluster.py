@@ -86,7 +86,7 @@ class Cluster:
 
     def version(self) -> str:
         """Return the title of the API description: stories change it to tell versions apart."""
-        with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=5, context=self.access().context()) as answer:
+        with urllib.request.urlopen(f"{self.rest}/openapi.json", timeout=20, context=self.access().context()) as answer:
             return str(json.load(answer)["info"]["title"])
 
     def model(self) -> str:

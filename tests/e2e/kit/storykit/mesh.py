@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from delivery.manifests import NAME_LABEL
+from sandbox.commands import CommandFailed
 
 from storykit.cluster import Cluster
 from storykit.pods import pod, python, running
@@ -72,10 +73,11 @@ def called(cluster: Cluster, service: str) -> dict[str, int]:
     """Return how many calls the sidecars of a service have passed on, by host and port of the callee."""
     counts: dict[str, int] = {}
     for each in cluster.pods(service):
-        for callee, value in _outbound(
-            sidecar(cluster, each["metadata"]["name"], "GET", "clusters"), cluster.namespace
-        ):
-            counts[callee] = counts.get(callee, 0) + value
+        with suppress(CommandFailed):  # it is not there yet, or no more
+            for callee, value in _outbound(
+                sidecar(cluster, each["metadata"]["name"], "GET", "clusters"), cluster.namespace
+            ):
+                counts[callee] = counts.get(callee, 0) + value
     return counts
 
 

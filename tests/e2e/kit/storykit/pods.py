@@ -51,9 +51,9 @@ def pod(cluster: Cluster, name: str, *, labels: Mapping[str, str] | None = None,
 
 
 def ready_pod(cluster: Cluster, service: str) -> str:
-    """Return the name of the pod of a service that serves and will go last: the oldest of the stable version.
+    """Return the name of a pod of a service that serves, and let it be the last that its autoscaler takes away.
 
-    Pods of the version before stay ready for half a minute after a rollout, and would go in the middle of a story.
+    It is of the stable version: pods of the one before stay ready for half a minute, and would go in mid-story.
     """
     rollouts = cluster.get("rollouts", f"--field-selector=metadata.name={service}")["items"]
     stable = {each["status"]["stableRS"] for each in rollouts} or {None}  # pods of a Deployment name no version
@@ -64,7 +64,10 @@ def ready_pod(cluster: Cluster, service: str) -> str:
         if each["labels"].get("rollouts-pod-template-hash") in stable and "deletionTimestamp" not in each
     ]
     assert staying, f"no pod of {service} is ready"
-    return str(min(staying, key=lambda each: each["creationTimestamp"])["name"])
+    name = min(staying, key=lambda each: each["creationTimestamp"])["name"]
+    where = (f"--namespace={cluster.namespace}", "--overwrite")
+    cluster.kubectl.run("annotate", "pod", name, "controller.kubernetes.io/pod-deletion-cost=1", *where)
+    return name
 
 
 @contextmanager
