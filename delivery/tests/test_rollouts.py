@@ -13,7 +13,7 @@ from delivery.rollouts.__main__ import verdict
 from delivery.rollouts.read import Rollout, rollouts
 from delivery.rollouts.screen import Screen
 from delivery.rollouts.told import held as told_held
-from delivery.rollouts.told import under_way, unsettled
+from delivery.rollouts.told import refused, under_way, unsettled
 from delivery.rollouts.view import coloured, lines, summary
 from sandbox.kubectl import Kubectl
 
@@ -163,15 +163,30 @@ def test_a_person_who_pauses_a_held_canary_or_a_change_that_it_has_not_seen_is_w
 def test_a_push_waits_for_no_held_canary_and_says_how_to_go_on(
     held_items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    (tmp_path / "told.json").write_text(json.dumps({"items": held_items}))
-    program = tmp_path / "kubectl"
-    program.write_text(f'#!/bin/sh\ncat "{tmp_path}/told.json"\n')
-    program.chmod(0o755)
-    kubectl = Kubectl(program, tmp_path / "kubeconfig")
+    kubectl = telling(tmp_path, held_items)
     assert unsettled(kubectl, "fairlead-local") == []
     assert under_way(kubectl, "fairlead-local") == []
     promote = "kubectl argo rollouts promote gateway --namespace=fairlead-local"
     assert told_held(kubectl, "fairlead-local") == [f"gateway: its canary is held at 20 %; on with it: {promote}"]
+
+
+def telling(folder: Path, items: list[dict[str, Any]]) -> Kubectl:
+    """A program that knows these objects."""
+    (folder / "told.json").write_text(json.dumps({"items": items}))
+    program = folder / "kubectl"
+    program.write_text(f'#!/bin/sh\ncat "{folder}/told.json"\n')
+    program.chmod(0o755)
+    return Kubectl(program, folder / "kubeconfig")
+
+
+@pytest.mark.requirement("ROLLOUT-001")
+def test_one_that_argo_rollouts_does_not_begin_with_is_told_with_its_reason(
+    items: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert refused(telling(tmp_path, items), "fairlead-local") == []
+    status = item(items, "Rollout", "gateway")["status"]
+    status["phase"], status["message"] = "Degraded", "InvalidSpec: Argument `window` specified multiple times"
+    assert refused(telling(tmp_path, items), "fairlead-local") == [f"gateway: {status['message']}"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """python -m delivery check, on checkouts with a mistake in a file."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -54,12 +55,14 @@ def test_what_does_not_render_or_is_gone_is_refused(checkout: Path, toolbox: Too
     for path in sorted((checkout / "clusters/dev/apps/monitoring").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     edit(checkout / "services/preprocessing/deploy/base/kustomization.yaml", "  - poddisruptionbudget.yaml\n", "")
+    shutil.copytree(checkout / "clusters/prod/apps/gateway", checkout / "clusters/prod/apps/debug")
     done = delivery(checkout)
     assert done.returncode == 1
     assert "clusters/local: " in done.stdout
     assert "[renders]" in done.stdout
     assert "clusters/dev: monitoring is missing: add clusters/dev/apps/monitoring" in done.stdout
     assert "clusters/prod/apps/preprocessing: drops PodDisruptionBudget, which every service needs" in done.stdout
+    assert "clusters/prod/apps/debug: debug is no service, so no rule reads it, but Argo CD runs it" in done.stdout
 
 
 @pytest.mark.requirement("MANIFESTS-009")

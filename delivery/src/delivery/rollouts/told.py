@@ -28,6 +28,15 @@ def unsettled(kubectl: Kubectl, namespace: str) -> list[str]:
     return [f"{each.service}: {each.phase}" for each in found(kubectl, namespace) if each.under_way]
 
 
+def refused(kubectl: Kubectl, namespace: str) -> list[str]:
+    """Return which rollouts Argo Rollouts does not begin with, and why; Argo CD waits for those without an end."""
+    return [
+        f"{each.service}: {each.message}"
+        for each in found(kubectl, namespace)
+        if each.message.startswith("InvalidSpec")
+    ]
+
+
 def held(kubectl: Kubectl, namespace: str) -> list[str]:
     """Return which canaries wait for a person, as git tells them to, and what to type."""
     return [

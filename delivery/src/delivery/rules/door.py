@@ -79,11 +79,13 @@ def strangers_choose_no_arm(app: App) -> Said:
     if not list(_doors(app)) or not effective_settings(app).experiment_override:
         return
     for each in of_kind(app.objects, "VirtualService"):
-        if "mesh" in each.at("spec", "gateways", default=["mesh"]):
+        if set(each.at("spec", "gateways", default=["mesh"])) == {"mesh"}:
             continue
         for route in each.at("spec", "http", default=[]):
-            if "delegate" in route and ARM_HEADER not in dig(route, "headers", "request", "remove", default=[]):
-                yield each, f"route {route['name']} must remove {ARM_HEADER}, which GATEWAY_EXPERIMENT_OVERRIDE obeys"
+            leads_in = "delegate" in route or "route" in route
+            if leads_in and ARM_HEADER not in dig(route, "headers", "request", "remove", default=[]):
+                named = route.get("name", "without a name")
+                yield each, f"route {named} must remove {ARM_HEADER}, which GATEWAY_EXPERIMENT_OVERRIDE obeys"
 
 
 def _doors(app: App) -> Iterator[Manifest]:

@@ -21,24 +21,38 @@ _MOST_EJECTED = 50
 
 def policies_are_the_declared_edges(app: App, services: Mapping[str, Declaration]) -> Said:
     """Per edge of service.yaml one AuthorizationPolicy: whose identity, which port, which gRPC methods."""
-    expected = {
+    missing = _declared_calls(app.service)
+    for policy in of_kind(app.objects, "AuthorizationPolicy"):
+        selected = policy.at("spec", "selector", "matchLabels", default={})
+        service = services.get(selected.get(NAME_LABEL, "")) if set(selected) == {NAME_LABEL} else None
+        if service is None:
+            if not _is_of_the_door(policy) and any(_allowed(policy)):
+                yield policy, f"selects no service by {NAME_LABEL} alone: it may allow calls of any of them"
+            continue
+        for call in _allowed(policy):
+            who, number, path = call
+            port = next((each for each in service.ports if each.number == number), None)
+            if call in _declared_calls(service):
+                missing -= {call} if service.name == app.service.name else set()
+            elif not (port and _is_a_door_to(who, port, app, services)):
+                yield policy, f"allows {who or 'anybody'} {path or 'everything'} on port {number}: not declared"
+    for who, number, path in sorted(missing):
+        yield app.objects[0], f"no AuthorizationPolicy allows {who} {path} on port {number}, as service.yaml does"
+
+
+def _declared_calls(service: Declaration) -> set[Allowed]:
+    return {
         (peer, port.number, f"/{method}")
-        for port in app.service.ports
+        for port in service.ports
         for peer, methods in port.methods.items()
         for method in methods
     }
-    allowed: set[Allowed] = set()
-    for policy in of_kind(app.objects, "AuthorizationPolicy"):
-        if policy.at("spec", "selector", "matchLabels") != {NAME_LABEL: app.service.name}:
-            continue  # of another pod, as an ingress, that comes with this service
-        for who, number, path in _allowed(policy):
-            port = next((each for each in app.service.ports if each.number == number), None)
-            if (who, number, path) in expected:
-                allowed.add((who, number, path))
-            elif not (port and _is_a_door_to(who, port, app, services)):
-                yield policy, f"allows {who or 'anybody'} {path or 'everything'} on port {number}: not declared"
-    for who, number, path in sorted(expected - allowed):
-        yield app.objects[0], f"no AuthorizationPolicy allows {who} {path} on port {number}, as service.yaml does"
+
+
+def _is_of_the_door(policy: Manifest) -> bool:
+    """Whether it is for the ingress alone, which is no pod of a service."""
+    targets = {(row["kind"], row["name"]) for row in policy.at("spec", "targetRefs", default=[])}
+    return targets == {("Gateway", EDGE)}
 
 
 def _allowed(policy: Manifest) -> Iterator[Allowed]:
@@ -69,7 +83,7 @@ def _is_a_door_to(who: str, port: Port, app: App, services: Mapping[str, Declara
 def _plain_ports(app: App) -> set[int]:
     found = of_kind(app.objects, "PeerAuthentication")
     levels = [each.at("spec", "portLevelMtls", default={}) for each in found]
-    return {int(number) for level in levels for number, mtls in level.items() if mtls.get("mode") == "PERMISSIVE"}
+    return {int(number) for level in levels for number, mtls in level.items() if mtls.get("mode") != "STRICT"}
 
 
 def only_the_door_is_plain(app: App) -> Said:

@@ -41,12 +41,16 @@ def namespace_is_restricted(environment: Environment) -> Said:
 
 
 def everything_is_denied_first(environment: Environment) -> Said:
-    """What no policy allows is denied, both ways."""
-    for policy in of_kind(environment.namespaces, "NetworkPolicy"):
-        spec = policy.at("spec")
-        if spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}:
-            return
-    yield environment.namespaces[0], "no NetworkPolicy denies everything: podSelector {}, Ingress and Egress, no rules"
+    """What no policy allows is denied, both ways; policies add up, so that none may allow everything again."""
+    policies = list(of_kind(environment.namespaces, "NetworkPolicy"))
+    if {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} not in [each.at("spec") for each in policies]:
+        first = environment.namespaces[0]
+        yield first, "no NetworkPolicy denies everything: podSelector {}, Ingress and Egress, no rules"
+    for policy in policies:
+        for direction, peers in (("ingress", "from"), ("egress", "to")):
+            for rule in policy.at("spec", direction, default=[]):
+                if not rule.get(peers) or {} in rule[peers]:
+                    yield policy, f"allows {direction} {peers} everywhere: name namespaces and pods"
 
 
 def the_mesh_denies_first(environment: Environment) -> Said:

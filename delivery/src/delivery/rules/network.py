@@ -74,10 +74,11 @@ def leads_outside(policy: Manifest, app: App) -> bool:
         if policy.name != f"{app.service.name}-to-{entry.name}" or policy.at("spec", "ingress"):
             continue
         rows = policy.at("spec", "egress", default=[])
-        ports = [row["port"] for rule in rows for row in rule.get("ports", [{"port": None}])]
-        blocks = [dig(peer, "ipBlock", default={}) for rule in rows for peer in rule.get("to", [{}])]
+        ports = [_port(row) for rule in rows for row in rule.get("ports") or [{}]]
+        blocks = [dig(peer, "ipBlock", default={}) for rule in rows for peer in rule.get("to") or [{}]]
         declared = [row["number"] for row in entry.at("spec", "ports")]
-        return sorted(ports, key=str) == sorted(declared) and all(map(_is_outside, blocks))
+        its_own = _name(policy.at("spec")) == app.service.name
+        return its_own and sorted(ports, key=str) == sorted(declared) and all(map(_is_outside, blocks))
     return False
 
 
@@ -92,12 +93,17 @@ def _edges(policy: Manifest) -> Iterator[Edge | None]:
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for rule in policy.at("spec", direction, default=[]):
             others = [_name(peer) for peer in rule.get(peers, [])] or [_ANYBODY if direction == "ingress" else ""]
-            numbers = [port.get("port") for port in rule.get("ports", [])] or [None]
+            numbers = [_port(port) for port in rule.get("ports") or [{}]]
             for other in others:
                 for number in numbers:
                     known = own and other and isinstance(number, int)
                     ends = (other, own) if direction == "ingress" else (own, other)
                     yield (*ends, number) if known else None
+
+
+def _port(row: Mapping[str, Any]) -> Any:
+    """Return the one port that a row allows; None when it allows more."""
+    return None if "endPort" in row else row.get("port")
 
 
 def _name(peer: Any) -> str:

@@ -25,6 +25,9 @@ def every_service_is_everywhere(
         for name in sorted(set(services) - set(environment.apps)):
             says = f"{name} is missing: add clusters/{environment.name}/apps/{name}, or remove its deploy/base"
             yield Finding(f"clusters/{environment.name}", "every-service-is-everywhere", says)
+        for name in sorted({path.parent.name for path in environment.folder.glob("apps/*/*.yaml")} - set(services)):
+            says = f"{name} is no service, so no rule reads it, but Argo CD runs it: add services/{name}/service.yaml"
+            yield Finding(f"clusters/{environment.name}/apps/{name}", "every-service-is-everywhere", says)
         for name, app in environment.apps.items():
             kinds = {each.kind for each in app.objects}
             wanted = {"ServiceAccount", "ConfigMap", "Service", "PodDisruptionBudget", "NetworkPolicy"}

@@ -15,6 +15,8 @@ _COMPARE = "argocd.argoproj.io/compare-options"
 _RESPECT = "RespectIgnoreDifferences=true"
 _ALL = 100
 _UNJUDGED = 50
+_WATCHED = {"failures", "slow-calls", "crashes"}
+_EVIDENCE = "evidence"
 _SUBSETS = {"stable": _ALL, "canary": 0}
 _ROUTE_FIELDS = {"name", "match", "route"}
 
@@ -22,6 +24,9 @@ _ROUTE_FIELDS = {"name", "match", "route"}
 def rollouts_run_the_pods(app: App) -> Said:
     """A Rollout takes its pods from a Deployment that runs none; autoscalers scale the Rollout."""
     templates = {each.at("spec", "workloadRef", "name") for each in of_kind(app.objects, "Rollout")}
+    for each in of_kind(app.objects, "Rollout"):
+        if "template" in each.at("spec") or each.at("spec", "workloadRef", "kind") != "Deployment":
+            yield each, "must take its pods from a Deployment by workloadRef: rules for pods read those"
     for deployment in of_kind(app.objects, "Deployment"):
         if deployment.name not in templates:
             yield deployment, "no Rollout takes its pods: a change would reach all callers at once"
@@ -37,17 +42,23 @@ def canaries_are_judged(app: App) -> Said:
     for rollout in of_kind(app.objects, "Rollout"):
         canary = rollout.at("spec", "strategy", "canary", default={})
         background = canary.get("analysis", {})
-        if not background.get("templates") or background.get("startingStep", 0) > 1:
+        if not _templates(background) or background.get("startingStep", 0) > 1:
             yield rollout, "needs an analysis in the background that begins with the first weight: startingStep 0 or 1"
+        elif missing := _WATCHED - _templates(background):
+            yield rollout, f"is not watched for {', '.join(sorted(missing))}: add to the templates of its analysis"
         weight = 0
         for step in canary.get("steps", []):
-            if "analysis" in step:
+            if _EVIDENCE in _templates(step.get("analysis", {})):
                 break
             weight = step.get("setWeight", weight)
         else:
-            yield rollout, "no step is an analysis: where nobody calls, any canary would be promoted"
+            yield rollout, f"no step is an analysis by {_EVIDENCE}: where nobody calls, any canary would be promoted"
         if weight > _UNJUDGED:
             yield rollout, f"gives {weight} % of the calls to a canary before a step asks for evidence"
+
+
+def _templates(analysis: Mapping[str, Any]) -> set[str]:
+    return {row["templateName"] for row in analysis.get("templates", [])}
 
 
 def steps_end_with_all_calls(app: App) -> Said:
@@ -207,15 +218,27 @@ def settings_outlive_git(app: App) -> Said:
 
 
 def analyses_exist(environment: Environment) -> Said:
-    """A Rollout that names a template that is not there is degraded before its first step."""
-    there = {each.name for each in _everything(environment) if each.kind == "AnalysisTemplate"}
+    """A Rollout that names a template that is not there, or two that disagree, is degraded before its first step."""
+    there = {each.name: each for each in _everything(environment) if each.kind == "AnalysisTemplate"}
     for app in environment.apps.values():
         for rollout in of_kind(app.objects, "Rollout"):
             canary = rollout.at("spec", "strategy", "canary", default={})
             analyses = [canary.get("analysis", {}), *(step.get("analysis", {}) for step in canary.get("steps", []))]
-            named = {row["templateName"] for each in analyses for row in each.get("templates", [])}
-            if missing := named - there:
+            named = {name for each in analyses for name in _templates(each)}
+            if missing := named - set(there):
                 yield environment.namespaces[0], f"{rollout} is judged by {', '.join(sorted(missing))}; there is none"
+            for each in analyses:
+                templates = [there[name] for name in sorted(_templates(each)) if name in there]
+                yield from _disagreeing(templates)
+
+
+def _disagreeing(templates: Iterable[Manifest]) -> Said:
+    values: dict[str, str] = {}
+    for template in templates:
+        for row in template.at("spec", "args", default=[]):
+            if "value" in row and values.setdefault(row["name"], row["value"]) != row["value"]:
+                both = f"{values[row['name']]} and {row['value']}"
+                yield template, f"argument {row['name']} is {both} in one analysis, which Argo Rollouts refuses"
 
 
 def weights_are_left_to_rollouts(environment: Environment) -> Said:
