@@ -243,7 +243,7 @@ def test_a_bad_canary_is_stopped_within_a_minute_and_none_passes(world: World) -
     found = outcomes(world)
     stopped = [each.aborted * 5 for each in found if each.aborted]
     assert [each for each in found if each.passed] == []
-    assert sum(seconds <= 50 for seconds in stopped) >= 0.98 * CANARIES
+    assert sum(seconds <= 50 for seconds in stopped) >= 0.97 * CANARIES
     print(f"{world}: stopped after {np.median(stopped):g} s in the middle, {np.percentile(stopped, 99):g} s at most")
 
 
