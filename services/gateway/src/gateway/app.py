@@ -1,5 +1,6 @@
 """The gateway as one service: REST, gRPC and the page over the same use cases."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -38,6 +39,8 @@ async def gateway(process: Process, settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for upstream in parts.upstreams:
             stack.push_async_callback(upstream.aclose)
+        # On a busy node the first look at a name takes seconds: before somebody waits for it, and not longer than that.
+        await asyncio.gather(*(upstream.connect() for upstream in parts.upstreams))
         if parts.keys is not None:
             await stack.enter_async_context(parts.keys)
         await stack.enter_async_context(parts.recorder)

@@ -54,6 +54,10 @@ class Upstream:
         self._channel = UnaryChannel(address, max_message_bytes=max_message_bytes)
         self._budget = _BUDGET_LIMIT
 
+    async def connect(self) -> None:
+        """Connect before the first call has to wait for it; an upstream that is not there yet is no error."""
+        await self._channel.connect()
+
     async def call(self, method: str, message: bytes, *, deadline: Deadline) -> bytes:
         """Call a method; raises a ServiceError whose text is safe to show."""
         with client_span(method) as span:

@@ -37,6 +37,12 @@ class UnaryChannel:
         self._tending: asyncio.Task[None] | None = None
         self._fixed_headers: dict[str, bytes] = {}
 
+    async def connect(self) -> None:
+        """Connect before the first call has to wait for it; if that fails, the call tries again."""
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._open())
+        await asyncio.shield(self._attempt)
+
     async def call(
         self,
         method: str,
