@@ -163,30 +163,25 @@ def test_a_person_who_pauses_a_held_canary_or_a_change_that_it_has_not_seen_is_w
 def test_a_push_waits_for_no_held_canary_and_says_how_to_go_on(
     held_items: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    kubectl = telling(tmp_path, held_items)
-    assert unsettled(kubectl, "fairlead-local") == []
-    assert under_way(kubectl, "fairlead-local") == []
+    (tmp_path / "told.json").write_text(json.dumps({"items": held_items}))
+    program = tmp_path / "kubectl"
+    program.write_text(f'#!/bin/sh\ncat "{tmp_path}/told.json"\n')
+    program.chmod(0o755)
+    kubectl = Kubectl(program, tmp_path / "kubeconfig")
+    assert unsettled(rollouts(held_items)) == []
+    assert under_way(rollouts(held_items)) == []
     promote = "kubectl argo rollouts promote gateway --namespace=fairlead-local"
     assert told_held(kubectl, "fairlead-local") == [f"gateway: its canary is held at 20 %; on with it: {promote}"]
 
 
-def telling(folder: Path, items: list[dict[str, Any]]) -> Kubectl:
-    """A program that knows these objects."""
-    (folder / "told.json").write_text(json.dumps({"items": items}))
-    program = folder / "kubectl"
-    program.write_text(f'#!/bin/sh\ncat "{folder}/told.json"\n')
-    program.chmod(0o755)
-    return Kubectl(program, folder / "kubeconfig")
-
-
 @pytest.mark.requirement("ROLLOUT-001")
 def test_one_that_argo_rollouts_does_not_begin_with_is_told_with_its_reason(
-    items: list[dict[str, Any]], tmp_path: Path
+    items: list[dict[str, Any]],
 ) -> None:
-    assert refused(telling(tmp_path, items), "fairlead-local") == []
+    assert refused(rollouts(items)) == []
     status = item(items, "Rollout", "gateway")["status"]
     status["phase"], status["message"] = "Degraded", "InvalidSpec: Argument `window` specified multiple times"
-    assert refused(telling(tmp_path, items), "fairlead-local") == [f"gateway: {status['message']}"]
+    assert refused(rollouts(items)) == [f"gateway: {status['message']}"]
 
 
 @pytest.mark.parametrize(

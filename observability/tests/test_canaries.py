@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from gateway.callers.scopes import NEEDED, OPEN
+from inference.metrics import PINNED
+from monitoring.judgement_metrics import JudgementMetrics
 from observability.canaries import canary_rules
+from prometheus_client import CollectorRegistry
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = {"namespace": "prod", "service": "gateway", "stable": "old", "canary": "new", "window": "5m"}
@@ -17,11 +20,15 @@ ARGUMENTS = {"namespace": "prod", "service": "gateway", "stable": "old", "canary
 Series = dict[str, str]
 
 
+def metric_of(template: str, name: str) -> Any:
+    path = ROOT / "platform" / "analysis" / f"analysistemplate-{template}.yaml"
+    (found,) = [each for each in yaml.safe_load(path.read_text())["spec"]["metrics"] if each["name"] == name]
+    return found
+
+
 def query(template: str, metric: str, **arguments: str) -> str:
     """Return what an analysis asks, its arguments in their places."""
-    path = ROOT / "platform" / "analysis" / f"analysistemplate-{template}.yaml"
-    (found,) = [each for each in yaml.safe_load(path.read_text())["spec"]["metrics"] if each["name"] == metric]
-    text: str = found["provider"]["prometheus"]["query"]
+    text: str = metric_of(template, metric)["provider"]["prometheus"]["query"]
     for name, value in {**ARGUMENTS, **arguments}.items():
         text = text.replace(f"{{{{args.{name}}}}}", value)
     return text
@@ -57,7 +64,8 @@ class Case:
 
 def worse(template: str) -> str:
     """Ask whether a canary is judged to be worse, or better, than the limit of a template."""
-    return f"({query(template, 'failed-calls')}) > bool {1 if template == 'failures' else 0.05}"
+    _, _, limit = metric_of(template, "failed-calls")["successCondition"].partition(" <= ")
+    return f"({query(template, 'failed-calls')}) > bool {limit}"
 
 
 BOTH = pod("old") | pod("new")
@@ -159,3 +167,22 @@ def test_what_anybody_may_ask_for_is_no_work_and_everything_else_is() -> None:
     assert {operation for operation in NEEDED if left_out.fullmatch(operation)} == {
         operation for operation, scope in NEEDED.items() if scope is OPEN
     }
+
+
+@pytest.mark.requirement("CANARY-006")
+@pytest.mark.parametrize("template", ["wrong-answers", "disagreement"])
+def test_what_a_verdict_is_asked_for_is_what_monitoring_and_inference_publish(template: str) -> None:
+    """Prometheus answers a question after a metric or a label that does not exist with nothing: nobody would notice."""
+    published = CollectorRegistry()
+    verdicts = JudgementMetrics(published)
+    labels = {gauge._name: gauge._labelnames for gauge in (verdicts.verdict, verdicts.disagreement, PINNED)}
+    text = (ROOT / "platform" / "analysis" / f"analysistemplate-{template}.yaml").read_text()
+    asked = re.findall(r"\b(monitoring_\w+|inference_\w+)\{([^}]*(?:\{\{[^}]*\}\}[^}]*)*)\}", text)
+    assert len(asked) >= 2
+    for name, selector in asked:
+        given = set(re.findall(r"(\w+)=", selector)) - {"namespace", "service", "rollouts_pod_template_hash"}
+        assert given <= set(labels[name])
+    for joined in re.findall(r"on \((\w+)\)", text):
+        assert joined in {each for name, _ in asked if name in labels for each in labels[name]}
+        assert f'"{joined}", "$1", "digest"' in text
+    assert "digest" in labels["inference_model_pinned_info"]

@@ -4,7 +4,7 @@ Rates, recorded at every evaluation, so that those of any time can be added up: 
 was a canary, with pods that came, went and began again meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 # Asked of nobody and by anybody: whoever is outside could flood a canary with them.
@@ -19,20 +19,20 @@ _OVER = "[1m]"
 def canary_rules() -> Iterator[dict[str, Any]]:
     """Yield them; `version` is a service and the hash of its pods' template."""
     begun = f"0 * max by ({_POD}) (process_start_time_seconds{{{_PODS}}})"
-    triton_failed = 'nv_inference_request_failure{reason!="CANCELED"}'
     calls = (
         f"gateway_requests_total{{{_WORK}}}",
         "preprocessing_call_seconds_count",
-        "nv_inference_request_success",
+        # Triton counts apart what failed.
+        '{__name__=~"nv_inference_request_(success|failure)",reason!="CANCELED"}',
     )
     failed = (
         f"gateway_requests_total{{{_WORK},{_FAILED}}}",
         f"preprocessing_call_seconds_count{{{_FAILED}}}",
-        triton_failed,
+        'nv_inference_request_failure{reason!="CANCELED"}',
     )
     # Counters begin with the first call of a kind: from nothing, not from there.
+    yield _record("pod:calls:total", _summed(calls, _POD, begun))
     yield _record("pod:failed_calls:total", _summed(failed, _POD, begun))
-    yield _record("pod:calls:total", f"({_summed(calls, _POD, begun)}) + {_of_triton('pod:failed_calls:total')}")
     for name in ("calls", "failed_calls"):
         yield _record(f"version:{name}:rate", f"sum by ({_VERSION}) (irate(pod:{name}:total{_OVER}))")
     buckets = (
@@ -47,12 +47,7 @@ def canary_rules() -> Iterator[dict[str, Any]]:
     yield _record("version:queued_seconds:rate", f"sum by ({_VERSION}) ({queued}) / 1e6")
 
 
-def _of_triton(name: str) -> str:
-    """Triton counts what failed apart."""
-    return f'({name}{{service="inference"}} or 0 * {name})'
-
-
-def _summed(series: Iterator[str] | tuple[str, ...], labels: str, *otherwise: str) -> str:
+def _summed(series: Iterable[str], labels: str, *otherwise: str) -> str:
     return " or ".join((*(f"sum by ({labels}) ({each})" for each in series), *otherwise))
 
 

@@ -18,7 +18,7 @@ from sandbox.progress import Step
 from delivery.push.pods import hopeless, last_words
 from delivery.push.received import DEPLOYED
 from delivery.push.rollout import Application, waiting
-from delivery.rollouts.told import aborted, refused, under_way, unsettled
+from delivery.rollouts.told import aborted, found, refused, under_way, unsettled
 
 _SERVICES = "/api/v1/namespaces/argocd/services"
 # One answers for applications, the other for what makes them.
@@ -71,18 +71,18 @@ class ArgoCD:
         wanted, failing = list(wanted), 0
         while missing := [
             *waiting(applications := self._applications(), wanted, commit),
-            *unsettled(self.kubectl, namespace),
+            *unsettled(rollouts := found(self.kubectl, namespace)),
         ]:
-            step.detail = "; ".join((under_way(self.kubectl, namespace) or missing)[:3])
+            step.detail = "; ".join((under_way(rollouts) or missing)[:3])
             failures = [failure for each in applications if (failure := each.failure(commit))]
-            failures = failures or refused(self.kubectl, namespace)
+            failures = failures or refused(rollouts)
             failures = failures or hopeless(self.kubectl, namespace, began, datetime.now(UTC))
             # What mends begins in the state that it mends.
             failing = failing + 1 if failures else 0
             if failing > _SURE or time.monotonic() > deadline:
                 reasons = (
                     *(failures or missing),
-                    *aborted(self.kubectl, namespace),
+                    *aborted(rollouts),
                     *last_words(self.kubectl, namespace),
                 )
                 why = "\n".join(f"    {line}" for line in reasons)

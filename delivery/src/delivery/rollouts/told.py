@@ -1,40 +1,38 @@
 """Rollouts in the few words that the output of a push has for them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sandbox.commands import CommandFailed
 from sandbox.kubectl import Kubectl
 
-from delivery.rollouts.read import KINDS, Rollout, rollouts
+from delivery.rollouts import read
+from delivery.rollouts.read import KINDS, Rollout
 
 
 def found(kubectl: Kubectl, namespace: str) -> list[Rollout]:
     """Return the rollouts of a namespace; none while nobody answers, or knows what a rollout is."""
     try:
-        return rollouts(json.loads(kubectl.run("get", KINDS, f"--namespace={namespace}", "--output=json"))["items"])
+        told = kubectl.run("get", KINDS, f"--namespace={namespace}", "--output=json")
+        return read.rollouts(json.loads(told)["items"])
     except CommandFailed:
         return []
 
 
-def under_way(kubectl: Kubectl, namespace: str) -> list[str]:
+def under_way(rollouts: Iterable[Rollout]) -> list[str]:
     """Return how far the canaries are."""
-    canaries = [each for each in found(kubectl, namespace) if each.canary and each.under_way and each.stable.hash]
+    canaries = [each for each in rollouts if each.canary and each.under_way and each.stable.hash]
     return [f"{each.service}: canary at {each.weight or 0} %, {each.step or each.phase}" for each in canaries]
 
 
-def unsettled(kubectl: Kubectl, namespace: str) -> list[str]:
+def unsettled(rollouts: Iterable[Rollout]) -> list[str]:
     """Return what is not at an end yet, also where Argo CD takes the state before a change for the one after it."""
-    return [f"{each.service}: {each.phase}" for each in found(kubectl, namespace) if each.under_way]
+    return [f"{each.service}: {each.phase}" for each in rollouts if each.under_way]
 
 
-def refused(kubectl: Kubectl, namespace: str) -> list[str]:
+def refused(rollouts: Iterable[Rollout]) -> list[str]:
     """Return which rollouts Argo Rollouts does not begin with, and why; Argo CD waits for those without an end."""
-    return [
-        f"{each.service}: {each.message}"
-        for each in found(kubectl, namespace)
-        if each.message.startswith("InvalidSpec")
-    ]
+    return [f"{each.service}: {each.message}" for each in rollouts if each.message.startswith("InvalidSpec")]
 
 
 def held(kubectl: Kubectl, namespace: str) -> list[str]:
@@ -51,9 +49,9 @@ def promotion(rollout: Rollout, namespace: str) -> str:
     return f"kubectl argo rollouts promote {rollout.service} --namespace={namespace}"
 
 
-def aborted(kubectl: Kubectl, namespace: str) -> Iterator[str]:
+def aborted(rollouts: Iterable[Rollout]) -> Iterator[str]:
     """Return which rollouts went back to stable, and what was measured."""
-    for each in found(kubectl, namespace):
+    for each in rollouts:
         if each.phase == "aborted":
             yield f"{each.service}: the rollout was aborted, stable serves; its revert is proposed: make rollouts"
             yield from (f"  {line}" for line in reasons(each))

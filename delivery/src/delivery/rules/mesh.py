@@ -29,12 +29,12 @@ def policies_are_the_declared_edges(app: App, services: Mapping[str, Declaration
             if not _is_of_the_door(policy) and any(_allowed(policy)):
                 yield policy, f"selects no service by {NAME_LABEL} alone: it may allow calls of any of them"
             continue
-        for call in _allowed(policy):
-            who, number, path = call
+        declared = _declared_calls(service)
+        if service.name == app.service.name:
+            missing -= set(_allowed(policy))
+        for who, number, path in _allowed(policy):
             port = next((each for each in service.ports if each.number == number), None)
-            if call in _declared_calls(service):
-                missing -= {call} if service.name == app.service.name else set()
-            elif not (port and _is_a_door_to(who, port, app, services)):
+            if (who, number, path) not in declared and not (port and _is_a_door_to(who, port, app, services)):
                 yield policy, f"allows {who or 'anybody'} {path or 'everything'} on port {number}: not declared"
     for who, number, path in sorted(missing):
         yield app.objects[0], f"no AuthorizationPolicy allows {who} {path} on port {number}, as service.yaml does"

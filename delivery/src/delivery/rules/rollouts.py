@@ -23,8 +23,9 @@ _ROUTE_FIELDS = {"name", "match", "route"}
 
 def rollouts_run_the_pods(app: App) -> Said:
     """A Rollout takes its pods from a Deployment that runs none; autoscalers scale the Rollout."""
-    templates = {each.at("spec", "workloadRef", "name") for each in of_kind(app.objects, "Rollout")}
-    for each in of_kind(app.objects, "Rollout"):
+    rollouts = list(of_kind(app.objects, "Rollout"))
+    templates = {each.at("spec", "workloadRef", "name") for each in rollouts}
+    for each in rollouts:
         if "template" in each.at("spec") or each.at("spec", "workloadRef", "kind") != "Deployment":
             yield each, "must take its pods from a Deployment by workloadRef: rules for pods read those"
     for deployment in of_kind(app.objects, "Deployment"):
@@ -219,7 +220,7 @@ def settings_outlive_git(app: App) -> Said:
 
 def analyses_exist(environment: Environment) -> Said:
     """A Rollout that names a template that is not there, or two that disagree, is degraded before its first step."""
-    there = {each.name: each for each in _everything(environment) if each.kind == "AnalysisTemplate"}
+    there = {each.name: each for each in of_kind(environment.objects, "AnalysisTemplate")}
     for app in environment.apps.values():
         for rollout in of_kind(app.objects, "Rollout"):
             canary = rollout.at("spec", "strategy", "canary", default={})
@@ -255,10 +256,6 @@ def weights_are_left_to_rollouts(environment: Environment) -> Said:
 
 def _named(app: App, kind: str, name: str) -> Manifest | None:
     return next((each for each in of_kind(app.objects, kind) if each.name == name), None)
-
-
-def _everything(environment: Environment) -> list[Manifest]:
-    return [*environment.namespaces, *(each for app in environment.apps.values() for each in app.objects)]
 
 
 ROLLOUTS = (

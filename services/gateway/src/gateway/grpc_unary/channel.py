@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from grpc import StatusCode
 from service_runtime.http2.header_blocks import encode_literals
@@ -39,9 +40,8 @@ class UnaryChannel:
 
     async def connect(self) -> None:
         """Connect before the first call has to wait for it; if that fails, the call tries again."""
-        if self._attempt is None:
-            self._attempt = asyncio.create_task(self._open())
-        await asyncio.shield(self._attempt)
+        with suppress(RpcError):
+            await self._connect(_CONNECT_SECONDS)
 
     async def call(
         self,
